@@ -69,6 +69,8 @@ class Reader:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._waiting: deque[Item] = deque()
+        self._taken = 0
+        """How many frames the network has asked for."""
         self._ended = False
         self._failure: BaseException | None = None
         run = copy_context().run
@@ -95,6 +97,8 @@ class Reader:
             Exception: What the source raised instead of a frame.
         """
         with self._changed:
+            self._taken += 1
+            self._changed.notify_all()
             while not self._waiting and not self._ended:
                 self._changed.wait(POLL)
             if self._waiting:
@@ -133,8 +137,10 @@ class Reader:
             self._changed.notify_all()
 
     def _items(self) -> Iterator[Item]:
-        images, pacer = with_errors(self._source), Pacer() if self._flow.paced else None
+        images, pacer = with_errors(self._source), None
         while not self._stop.is_set():
+            if self._flow.paced and self.read < 2:
+                pacer = Pacer()  # the time of a recording begins with its second frame, see `_put`
             began = self._clock.now()
             image = next(images, _END)
             if image is _END:
@@ -160,3 +166,6 @@ class Reader:
             else:
                 self._waiting.append(item)
             self._changed.notify_all()
+            if self._flow.paced and item.number == 0:  # on which a ledger may be measured, which takes long
+                while self._taken < 2 and not self._stop.is_set():
+                    self._changed.wait(POLL)

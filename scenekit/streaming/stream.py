@@ -172,7 +172,7 @@ def stream(
         drop: Whether a frame that the network has not taken is dropped when the next one is there. By default unless
             the source has `live` that is false, such as the video of a file, or is a list; with `paced` always.
         paced: Whether frames of a recording come at their own times, as if it were live; they are VideoFrames with
-            moments.
+            moments. Its time begins with the second frame, when the first one is done.
         queue: How many frames are read ahead where none are dropped, from 1.
         on_error: Whether an unusable frame ends the stream ("raise"), or has its InputError in place of its Scene.
         clock: What measures times and waits; by default the clock of the computer.

@@ -12,7 +12,7 @@ import pytest
 from scenekit.errors import InputError
 from scenekit.streaming import reader as reading
 from scenekit.streaming.clock import Clock
-from scenekit.streaming.reader import Flow, Reader
+from scenekit.streaming.reader import Flow, Item, Reader
 from scenekit.structures.moments import Moment, VideoFrame
 from tests.streaming.clocks import FakeClock, running
 
@@ -155,38 +155,62 @@ def frames(*times: float) -> list[VideoFrame]:
     return [VideoFrame("image", Moment(time, number)) for number, time in enumerate(times)]
 
 
-def waits(*times: float) -> list[float]:
+def paced(source: Iterator[Any]) -> tuple[FakeClock, list[Item]]:
+    """Take all frames."""
     clock = FakeClock()
-    reader = Reader(iter(frames(*times)), PACED, clock)
+    reader = Reader(source, PACED, clock)
     reader.start()
-    reader._thread.join(60)
+    items = []
+    while (item := reader.take()) is not None:
+        items.append(item)
     reader.close()
-    return clock.waited
+    return clock, items
 
 
 def test_frames_of_a_recording_come_at_their_own_times() -> None:
-    assert waits(7.0, 7.5, 7.75, 9.0) == pytest.approx([0.5, 0.25, 1.25])
+    """From the second one on: work on the first one may take long."""
+    clock, _ = paced(iter(frames(6.0, 7.0, 7.5, 7.75, 9.0)))
+    assert clock.waited == pytest.approx([0.5, 0.25, 1.25])
+
+
+def test_a_recording_waits_for_its_first_frame() -> None:
+    given: list[int] = []
+
+    def source() -> Iterator[VideoFrame]:
+        for number, frame in enumerate(frames(0.0, 1.0, 2.0)):
+            given.append(number)
+            yield frame
+
+    reader = Reader(source(), Flow(drop=True, paced=True, queue=1), FakeClock())
+    reader.start()
+    assert reader.take() is not None
+    reader._thread.join(0.05)
+    assert given == [0]
+    last = [item.number for item in (reader.take(), reader.take()) if item is not None]
+    assert last in ([2], [1, 2]) and given == [0, 1, 2]
+    reader.close()
 
 
 def test_times_that_jump_are_not_waited_for() -> None:
-    assert waits(7.0, 7.5, 3.0, 3.25, 4000.0, 4000.5) == pytest.approx([0.5, 0.25, 0.5])
+    clock, _ = paced(iter(frames(6.0, 7.0, 7.5, 3.0, 3.25, 4000.0, 4000.5)))
+    assert clock.waited == pytest.approx([0.5, 0.25, 0.5])
 
 
 def test_a_frame_that_is_late_does_not_wait_and_the_next_one_waits_less() -> None:
-    clock = FakeClock()
+    """Decoding takes 1.5 s of the frame that is due after 1 s."""
 
     def source() -> Iterator[VideoFrame]:
-        for frame, seconds in zip(frames(0.0, 1.0, 2.0, 3.0), (0.0, 1.5, 0.0, 0.0), strict=True):
-            clock.time += seconds  # which decoding takes
+        for frame, seconds in zip(frames(-1.0, 0.0, 1.0, 2.0, 3.0), (0.0, 0.0, 1.5, 0.0, 0.0), strict=True):
+            clock.time += seconds
             yield frame
 
+    clock = FakeClock()
     reader = Reader(source(), PACED, clock)
     reader.start()
-    reader._thread.join(60)
-    items = [reader.take() for _ in range(4)]
+    items = [reader.take() for _ in range(5)]
     assert clock.waited == pytest.approx([0.5, 1.0])
-    assert [item.read for item in items if item] == pytest.approx([100.0, 101.5, 102.0, 103.0])
-    assert [item.decode for item in items if item] == pytest.approx([0.0, 1.5, 0.0, 0.0])
+    assert [item.read for item in items if item] == pytest.approx([100.0, 100.0, 101.5, 102.0, 103.0])
+    assert [item.decode for item in items if item] == pytest.approx([0.0, 0.0, 1.5, 0.0, 0.0])
     reader.close()
 
 
