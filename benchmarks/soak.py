@@ -1,9 +1,10 @@
 """Run a live stream for long: `python benchmarks/soak.py [--minutes 10] [--budget 200ms] [--fps 10]`.
 
-The video of rendered scenes, which is opened again whenever it ends, comes at its own times, as if it were live; all
-tasks of `small` share the budget. Measured are the resident memory of the process, as a line fitted to its samples after the first tenth of
-the time, and the times of the frames. Memory is flat where that line rises by less than `FLAT`; the other target is
-that the 95th percentile of the time from frame to scene is within the budget. Results go to benchmarks/results/.
+A video of rendered scenes, which is opened again whenever it ends, comes at its own times, as if it were live; all
+tasks of `small` share the budget. Measured are the times of the frames, and the resident memory of the process, as a
+line fitted to its samples after the first tenth of the time. Memory is flat where that line rises by at most `FLAT`;
+the other target is that the 95th percentile of the time from taking a frame to its scene is within the budget. Results
+go to benchmarks/results/.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,6 +157,21 @@ def test_a_recording_can_run_as_if_it_were_live(model: SceneModel) -> None:
     clock = FakeClock()
     scenes_of(sk.stream(model, frames(4), paced=True, drop=False, clock=clock, threshold=0.0))
     assert clock.waited == pytest.approx([0.1, 0.1])
+
+
+def test_every_frame_of_a_video_file_is_processed(model: SceneModel, tmp_path: Path) -> None:
+    with sk.VideoWriter(tmp_path / "clip.mp4", rate=10.0) as writer:
+        for number in range(4):
+            writer.write(sample(number).image, number / 10)
+    with sk.video(tmp_path / "clip.mp4") as video, sk.stream(model, video, tasks=["masks"]) as stream:
+        assert not video.live
+        numbers = [scene.moment.number for scene in scenes_of(stream) if scene.moment]
+    assert numbers == [0, 1, 2, 3] and stream.stats.dropped == 0
+    with sk.video(tmp_path / "clip.mp4") as video:
+        with sk.stream(model, video, tasks=["masks"]) as stream:
+            next(stream)
+        assert running() == []
+        assert video.position >= 0.0  # it is still open: the stream closes what it has opened itself
 
 
 def test_damaged_frames_stand_as_their_errors(model: SceneModel) -> None:
