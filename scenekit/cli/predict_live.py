@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import stream_stats
+from scenekit.cli import output, stream_stats
 from scenekit.cli.predict_stream import Pairs, with_camera
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError
@@ -113,6 +113,8 @@ class LiveOptions:
         """
         import scenekit as sk
 
+        if self.budget is not None and not self.collected:
+            output.print_note("measuring what each task costs, on the first frame")
         live = bool(getattr(source, "live", False))
         stream = sk.stream(
             network,
