@@ -116,9 +116,9 @@ RESULT_FILES: Sequence[Result] = (
         "soak",
         "A live stream for ten minutes, on a CPU",
         "A video of rendered scenes that comes at its own times, again and again, through `sk.stream` with all tasks "
-        "of `small` and a budget that they do not fit into together. The 95th percentile is that of the time from taking "
-        "a frame to its scene; memory is that of the process after the first minute: a median at the beginning and at "
-        "the end, and the slope of a fitted line.",
+        "of `small` and a budget that they do not fit into together. The 95th percentile is that of the time from "
+        "taking a frame to its scene; memory is that of the process after the first minute: a median at the beginning "
+        "and at the end, and the slope of a fitted line.",
         "python benchmarks/soak.py",
     ),
     Result(
