@@ -63,9 +63,9 @@ class RunningLedger:
         """
         excess = timed.prepare + timed.network + timed.postprocess - self.ledger.seconds(timed.run or ())
         self.deviation = moved(self.deviation, abs(excess))
-        # Where it is right, 95 steps down of 0.05 outweigh 5 steps up of 0.95 (Robbins and Monro, 1951).
-        step = SHARE if excess > self.margin else SHARE - 1
-        self.margin = max(0.0, self.margin + STEP * self.deviation * step)
+        # Where the margin is right, 95 moves down by 0.05 balance 5 moves up by 0.95 (Robbins and Monro, 1951).
+        move = SHARE if excess > self.margin else SHARE - 1
+        self.margin = max(0.0, self.margin + STEP * self.deviation * move)
         network: dict[str, float] = {}
         for step, seconds in timed.steps.items():
             part = self._owners.get(step, step)
