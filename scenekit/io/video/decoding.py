@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BACK_OFF = (0.0, 2.0, 10.0)
 """Seconds before a frame from which decoding starts to reach it: where one is too late, the next one is tried."""
 
+BY_ORDER = ("avi",)
+"""Formats that store the order of decoding only: their timestamps belong to the frames as these are shown."""
+
 MICROSECONDS = 1_000_000
 """Units of FFmpeg's own clock in a second."""
 
@@ -86,7 +89,9 @@ class Decoder:
         self._packets: Iterator[Packet[VideoStream]] = iter(())
         self._connect()
         step = float(1 / self.facts.rate) if self.facts.rate else USUAL_STEP
-        self.timeline = Timeline(self.facts.unit, step, self.facts.start)
+        self.timeline = Timeline(self.facts.unit, step, self.facts.start, self.container.format.name in BY_ORDER)
+        if self.timeline.by_order and (index := self.number_frames()) is not None:
+            self.timeline.origin = index.stamps[0]
 
     def close(self) -> None:
         """Close the container."""
@@ -115,7 +120,7 @@ class Decoder:
         while (frame := self._frame()) is not None:
             if self.timeline.is_behind(frame.pts):
                 self.number_frames()
-            place = self.timeline.place(frame.pts)
+            place = self.timeline.place(frame.pts, frame.key_frame)
             if place is not None:
                 return frame, place
         self._finish()
@@ -131,7 +136,7 @@ class Decoder:
             self._is_numbered = True
             container, stream = opened(self.origin, self._opener)
             with container:
-                self.timeline.index = FrameIndex.of(self._readable(container.demux(stream)))
+                self.timeline.index = FrameIndex.of(self._readable(container.demux(stream)), self.timeline.by_order)
         return self.timeline.index
 
     def go(self, time: float) -> None:
@@ -144,7 +149,7 @@ class Decoder:
             InputError: The video cannot be opened again.
         """
         index = self.number_frames()
-        if index is None:
+        if index is None or self.timeline.by_order:
             self._restart()
             self.timeline.go(0)
             return
@@ -210,7 +215,8 @@ class Decoder:
 
     def _finish(self) -> None:
         """Count what is missing at the end of a file."""
-        count, timeline = self.facts.frames, self.timeline
+        timeline = self.timeline
+        count = 0 if timeline.by_order else self.facts.frames  # which also counts that a frame is shown on
         if timeline.last.number + 1 < count:
             self.number_frames()
         if timeline.index is not None:

@@ -111,10 +111,10 @@ class Video(Iterator[VideoFrame]):
         self._start = -math.inf
         self._phase: int | None = None
         self.source, self.position = decoder.origin.name, 0.0
-        self._convert = Converter(decoder.facts.aspect)
         first = decoder.peek()
         if first is None:
             raise InputError(f"{self.source}: it has no frame that can be decoded")
+        self._convert = Converter.of(decoder.facts.aspect, first)
         self.size: Size = self._convert.size_of(first)
         if start is not None:
             self._go(start)
