@@ -149,7 +149,7 @@ def predict(
     if (kind := kind_of(images)) is not None:
         predict_stream.refuse(kind, for_images)
         targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
-        predict_stream.check(kind, images, selection, targets)
+        predict_stream.check(kind, images, stems, selection, targets)
         network = loaded(model, across_classes, device)
         scenes = predict_stream.predictor(network, wanted, threshold, focal)
         predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)

@@ -71,16 +71,17 @@ def refuse(kind: Kind, options: Mapping[str, object]) -> None:
         InputError: One of them is set.
     """
     for option, value in options.items():
-        if value not in (None, False):
+        if value is not None and value is not False:
             raise InputError(f"{option} is for images, and cannot be used with {kind.name}; leave it out")
 
 
-def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targets) -> None:
+def check(kind: Kind, names: Sequence[str], stems: Sequence[str], selection: Selection, targets: Targets) -> None:
     """Check what can be known before a model is loaded.
 
     Args:
         kind: Kind of the sources.
         names: Their names.
+        stems: Names of their files in a folder, without suffix.
         selection: Which frames are asked for.
         targets: Where the scenes go.
 
@@ -90,7 +91,7 @@ def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targe
     selection.check()
     for name in names:
         kind.check(name, selection)
-    targets.check(names)
+    targets.check(names, stems)
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,41 @@ def taken(pairs: Pairs, sinks: Sequence[Sink], device: torch.device) -> Iterator
 
     Yields:
         The scenes with their frames.
+
+    Raises:
+        InputError: The source broke off, after what came before has been taken.
     """
     from scenekit.model.pipeline import workers
 
+    given = pairs = UntilError(pairs)
     with workers(len(sinks) if device.type != "cpu" else 0, device) as started:
         for sink, worker in zip_longest(sinks, started):
             pairs = taken_by(sink, pairs, worker)
         yield pairs
+    if given.error is not None:
+        raise given.error
+
+
+class UntilError(Iterator[tuple["Scene", "VideoFrame"]]):
+    """Scenes up to an InputError, which is kept, so that sinks can take what comes before it.
+
+    Args:
+        pairs: Scenes with their frames.
+
+    Attributes:
+        error: The error, if there was one.
+    """
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._pairs = pairs
+        self.error: InputError | None = None
+
+    def __next__(self) -> tuple[Scene, VideoFrame]:
+        try:
+            return next(self._pairs)
+        except InputError as error:
+            self.error = error
+            raise StopIteration from error
 
 
 def taken_by(sink: Sink, pairs: Pairs, worker: Worker | None) -> Pairs:

@@ -117,11 +117,12 @@ def line_of(scene: Scene) -> str:
 
 
 @contextmanager
-def scene_lines(target: Path) -> Iterator[Sink]:
+def scene_lines(target: Path, source: FrameSource | None = None) -> Iterator[Sink]:
     """Provide a file of scenes.
 
     Args:
         target: The file.
+        source: Whose scenes they are; None where it is for several sources.
 
     Yields:
         The sink.
@@ -160,9 +161,7 @@ def drawn_video(target: Path, source: FrameSource) -> Iterator[Sink]:
         output.print_note(f"{source.source}: no frames, so that {target} is not written")
 
 
-DRAWN: Mapping[str, Opener] = dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), drawn_video)
-
-FILES: Mapping[str, Opener] = {**DRAWN}
+FILES: Mapping[str, Opener] = dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), drawn_video)
 """What --out writes to a file, by its suffix."""
 
 
@@ -197,11 +196,27 @@ class Targets:
             return None
         return self.out
 
-    def check(self, sources: Sequence[str]) -> None:
+    def files(self, stem: str) -> dict[Path, Opener]:
+        """Return the files of one source by name.
+
+        Args:
+            stem: Name of its files in a folder, without suffix.
+
+        Returns:
+            What opens them.
+        """
+        if self.out is None:
+            return {}
+        if self.folder is None:
+            return {self.out: FILES[self.out.suffix.lower()]}
+        return {self.folder / f"{stem}.mp4": drawn_video, self.folder / f"{stem}.jsonl": scene_lines}
+
+    def check(self, sources: Sequence[str], stems: Sequence[str]) -> None:
         """Check the targets before the run; create missing folders.
 
         Args:
             sources: Names of the sources.
+            stems: Names of their files in a folder, without suffix.
 
         Raises:
             InputError: A target is one of the sources, one file is named for several sources or results, its suffix is
@@ -209,15 +224,16 @@ class Targets:
         """
         if self.out is not None and self.folder is None and len(sources) > 1:
             raise InputError(f"--out names one file for {len(sources)} sources; name a folder for a file of each")
-        if self.out is not None and self.folder is not None and self.out.suffix and not self.out.is_dir():
+        if self.folder is not None and self.folder.suffix and not self.folder.is_dir():
             raise InputError(f"--out {self.out}: expected a folder, or a file with {listed(FILES, 9)}")
-        if self.out is not None and self.lines is not None and is_same(self.out, self.lines):
-            raise InputError(f"--out and --json name the same file, {self.out}; name two")
-        for option, target in (("--out", self.out), ("--json", self.lines)):
-            if target is None:
-                continue
-            check_apart(option, target, sources)
-            check_folder(target if target == self.folder else target.parent)
+        written = [file for stem in stems for file in self.files(stem)]
+        for option, targets in (("--out", written), ("--json", [self.lines] if self.lines else [])):
+            for target in targets:
+                check_apart(option, target, sources)
+                if target is not self.lines and self.lines is not None and is_same(target, self.lines):
+                    raise InputError(f"--out and --json write the same file, {target}; name two")
+            for folder in dict.fromkeys(target.parent for target in targets):
+                check_folder(folder)
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[FrameSource, str], AbstractContextManager[list[Sink]]]]:
@@ -234,15 +250,9 @@ class Targets:
 
     @contextmanager
     def _of_source(self, shared: list[Sink], source: FrameSource, stem: str) -> Iterator[list[Sink]]:
-        own: list[AbstractContextManager[Sink]] = []
-        if self.folder is not None:
-            video = self.folder / f"{stem}.mp4"
-            check_apart("--out", video, [source.source])
-            own = [drawn_video(video, source), scene_lines(self.folder / f"{stem}.jsonl")]
-        elif self.out is not None:
-            own = [FILES[self.out.suffix.lower()](self.out, source)]
         with ExitStack() as stack:
-            yield [*shared, *map(stack.enter_context, own)]
+            own = [stack.enter_context(open(target, source)) for target, open in self.files(stem).items()]
+            yield [*shared, *own]
 
 
 def check_apart(option: str, target: Path, sources: Sequence[str]) -> None:
