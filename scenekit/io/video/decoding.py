@@ -49,6 +49,8 @@ class Facts:
     """Seconds."""
     aspect: Fraction | None
     """Width of a pixel over its height."""
+    by_order: bool
+    """Whether timestamps belong to frames by their order alone."""
 
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> Facts:
@@ -65,7 +67,8 @@ class Facts:
         duration = stream.duration * unit if stream.duration else Fraction(container.duration or 0, MICROSECONDS)
         rate = stream.average_rate or stream.guessed_rate
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-        return cls(unit, stream.start_time, rate or None, stream.frames, float(duration) or None, aspect)
+        by_order = container.format.name in BY_ORDER
+        return cls(unit, stream.start_time, rate or None, stream.frames, float(duration) or None, aspect, by_order)
 
 
 class Decoder:
@@ -89,7 +92,7 @@ class Decoder:
         self._packets: Iterator[Packet[VideoStream]] = iter(())
         self._connect()
         step = float(1 / self.facts.rate) if self.facts.rate else USUAL_STEP
-        self.timeline = Timeline(self.facts.unit, step, self.facts.start, self.container.format.name in BY_ORDER)
+        self.timeline = Timeline(self.facts.unit, step, self.facts.start, self.facts.by_order)
         if self.timeline.by_order and (index := self.number_frames()) is not None:
             self.timeline.origin = index.stamps[0]
 
