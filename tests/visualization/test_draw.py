@@ -21,7 +21,8 @@ from scenekit.visualization import (
     draw_scene,
     draw_views,
 )
-from scenekit.visualization.draw import drawn_tasks, layers_apart
+from scenekit.visualization.canvas import paint_map
+from scenekit.visualization.draw import drawn_tasks, layers_apart, object_colors
 from scenekit.visualization.palette import stuff_color
 from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.masks.draw import draw_masks
@@ -136,6 +137,27 @@ def test_panoptic_things_look_as_their_objects() -> None:
     mask, segment = (np.asarray(f(gray_image(scene), scene, labels=False))[y, x] for f in (draw_masks, draw_panoptic))
     grayness = [(pixel.astype(float) - GRAY) / (1 - keep) for pixel, keep in ((mask, 0.55), (segment, 0.45))]
     np.testing.assert_allclose(*grayness, atol=4)
+
+
+def test_an_id_keeps_its_color_over_the_frames_of_a_video() -> None:
+    """Wherever the object is, and in whatever row."""
+    scene = room(60, 80)
+    scene = replace(scene, streams={OBJECTS: replace(scene.objects, ids=torch.arange(len(scene.objects)) + 7)})
+    rows = torch.arange(len(scene.objects)).flip(0)
+    later = scene.select(OBJECTS, rows)
+    colors = dict(zip(scene.objects.ids.tolist(), object_colors(scene), strict=True))
+    assert object_colors(later) == [colors[identity] for identity in later.objects.ids.tolist()]
+    assert len(set(colors.values())) == len(colors) > 1
+
+
+@pytest.mark.parametrize("far", [1, 1000, 10**6])
+def test_a_map_looks_the_same_whatever_its_numbers_are(far: int) -> None:
+    ids = np.random.default_rng(0).integers(-1, 4, (30, 40))
+    image = Image.new("RGB", (40, 30), (90, 120, 150))
+    colors = {number: (60 * number, 200, 30) for number in range(3)}
+    drawn = paint_map(image, ids, colors, 0.5)
+    elsewhere = paint_map(image, ids * far, {number * far: color for number, color in colors.items()}, 0.5)
+    assert np.array_equal(np.asarray(drawn), np.asarray(elsewhere))
 
 
 def test_keypoints_are_on_the_skeleton() -> None:
