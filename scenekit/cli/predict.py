@@ -31,7 +31,7 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...|VIDEO...", help="Image files; or videos: files, camera 0, rtsp://...", show_default=False
+            metavar="IMAGE|VIDEO...", help="Image files; or videos: files, camera 0, rtsp://...", show_default=False
         ),
     ],
     model: output.ModelOption = "small",

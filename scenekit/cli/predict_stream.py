@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +133,7 @@ class StreamRun:
         report, began = Report(source.source), time.monotonic()
         total = self.selection.count(source.duration, source.rate)
         with taken(paired(source, self.predict), sinks, self.device) as pairs:
-            for scene, _ in output.rated_progress(pairs, source.source, total):
+            for scene, _ in output.rated_progress(pairs, os.path.basename(source.source), total):
                 report.frames += 1
                 report.objects.update(scene.counts())
         report.seconds, report.damaged = time.monotonic() - began, source.damaged

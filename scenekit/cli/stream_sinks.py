@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scenekit.cli import output
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError, listed
-from scenekit.io.files import plain, portable, unwritable
+from scenekit.io.files import created, plain, portable, unwritable
 from scenekit.io.streams import results
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Targets:
         return {self.folder / f"{stem}.mp4": drawn_video, self.folder / f"{stem}.jsonl": scene_lines}
 
     def check(self, sources: Sequence[str], stems: Sequence[str]) -> None:
-        """Check the targets before the run; create missing folders.
+        """Check the targets before the run; nothing is created.
 
         Args:
             sources: Names of the sources.
@@ -245,11 +245,14 @@ class Targets:
         with ExitStack() as stack:
             shared: list[Sink] = [PrintedLines()] if self.printed else []
             if self.lines is not None:
+                output.make_folder(self.lines.parent)
                 shared.append(stack.enter_context(scene_lines(self.lines)))
             yield partial(self._of_source, shared)
 
     @contextmanager
     def _of_source(self, shared: list[Sink], source: FrameSource, stem: str) -> Iterator[list[Sink]]:
+        for target in self.files(stem):
+            output.make_folder(target.parent)
         with ExitStack() as stack:
             own = [stack.enter_context(open(target, source)) for target, open in self.files(stem).items()]
             yield [*shared, *own]
@@ -288,7 +291,7 @@ def is_same(one: Path, other: Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that files can be written into a folder; create it if it is missing.
+    """Check that files can be written into a folder, which need not be there; nothing is created.
 
     Args:
         folder: The folder.
@@ -296,7 +299,5 @@ def check_folder(folder: Path) -> None:
     Raises:
         InputError: It cannot be created or written.
     """
-    from scenekit.io.files import created
-
-    with created(output.make_folder(folder)):
+    with created(next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))):
         pass
