@@ -217,9 +217,10 @@ class Decoder:
         self.timeline.lose()
 
     def _finish(self) -> None:
-        """Count what is missing at the end of a file."""
-        timeline = self.timeline
-        count = 0 if timeline.by_order else self.facts.frames  # which also counts that a frame is shown on
+        """Count what is missing at the end of a file: some name a number of frames, which may include hidden ones."""
+        timeline, facts = self.timeline, self.facts
+        rest = (facts.duration or 0.0) - timeline.last.time
+        count = facts.frames if rest > 2.5 * timeline.step and not timeline.by_order else 0
         if timeline.last.number + 1 < count:
             self.number_frames()
         if timeline.index is not None:

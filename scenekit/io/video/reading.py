@@ -132,7 +132,7 @@ class Video(Iterator[VideoFrame]):
 
     @property
     def frame_count(self) -> int | None:
-        """Number of frames; None where the file does not say, until a seek has counted them."""
+        """Number of frames, as the file says until a seek has counted them; None where it does not say."""
         index = self._decoder.timeline.index
         return len(index.stamps) if index is not None else self._decoder.facts.frames or None
 

@@ -217,6 +217,27 @@ def test_a_file_that_is_cut_off_gives_what_is_there(tmp_path: Path, suffix: str)
         assert video.damaged == (40 - len(frames) if suffix == ".mp4" else 0)  # only .mp4 says how many there should be
 
 
+def test_frames_before_the_cut_of_an_editor_are_not_missing(clip: Path, tmp_path: Path) -> None:
+    """Phones and editors trim a video by a note in the file; here the first four or five frames are not shown."""
+    path = tmp_path / "trimmed.mp4"
+    options = {"avoid_negative_ts": "disabled", "use_editlist": "1"}
+    with av.open(str(clip)) as whole, av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+                cut = round(Fraction(1, 5) / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - cut, packet.dts - cut, stream
+                container.mux(packet)
+    with sk.video(path) as video:
+        frames = [facts(frame) for frame in video]
+        first = frames[0][2]
+        assert first in (4, 5) and [shown for *_, shown in frames] == list(range(first, 30))
+        assert [number for _, number, _ in frames] == list(range(30 - first)) and frames[0][0] == 0
+        assert (video.damaged, video.jumps) == (0, 0)
+        video.seek(frames[7][0])
+        assert facts(next(video)) == frames[7]
+
+
 def test_a_clock_that_jumps_back_goes_on(tmp_path: Path) -> None:
     """Two recordings, one appended to the other: 30 frames of 40 ms each, twice."""
     part = Made().write(tmp_path / "part.ts").read_bytes()
