@@ -14,6 +14,7 @@ from scenekit.hooks import Coverage, TaskSpec, registry
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Masks, Relations
+from scenekit.structures.moments import Moment, VideoFrame
 from scenekit.visualization import (
     Canvas,
     draw_boxes,
@@ -148,6 +149,17 @@ def test_an_id_keeps_its_color_over_the_frames_of_a_video() -> None:
     colors = dict(zip(scene.objects.ids.tolist(), object_colors(scene), strict=True))
     assert object_colors(later) == [colors[identity] for identity in later.objects.ids.tolist()]
     assert len(set(colors.values())) == len(colors) > 1
+
+
+def test_a_scene_of_a_stream_is_drawn_on_its_frame(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"a video")
+    scene = replace(room(60, 80), path=str(tmp_path / "clip.mp4"), moment=Moment(1.5, 3))
+    with pytest.raises(InputError, match="pass the frame"):
+        scene.draw()
+    drawn = scene.draw(VideoFrame(np.asarray(gray_image(scene)), scene.moment))
+    assert changed(drawn.resize((80, 60), Image.Resampling.NEAREST)).any()
+    gray_image(scene).save(tmp_path / "000003.png")  # data sets store the frames of a video as images
+    assert changed(replace(scene, path=str(tmp_path / "000003.png")).draw()).any()
 
 
 @pytest.mark.parametrize("far", [1, 1000, 10**6])
