@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import output, predict_stream, scene_files
+from scenekit.cli import bag_streams, output, predict_live, predict_stream, scene_files
 from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
-from scenekit.cli.stream_sinks import STDOUT, Targets
-from scenekit.cli.stream_sources import Selection, kind_of
+from scenekit.cli.stream_sinks import Targets
+from scenekit.cli.stream_sources import KINDS, Selection, kind_of
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -31,7 +31,9 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE|VIDEO...", help="Image files; or videos: files, camera 0, rtsp://...", show_default=False
+            metavar="IMAGE|VIDEO|BAG...",
+            help="Image files; or videos: files, camera 0, rtsp://...; or bags of ROS 2: .mcap files, folders.",
+            show_default=False,
         ),
     ],
     model: output.ModelOption = "small",
@@ -43,8 +45,8 @@ def predict(
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Write drawings and a JSON file per image here; of videos a drawn video and JSON lines. Or a .mp4 for"
-            " one video.",
+            help="Write drawings and a JSON file per image here; of videos and bags a drawn video and JSON lines. Or a"
+            " .mp4 or .mcap for one of them.",
         ),
     ] = None,
     start: Annotated[
@@ -52,6 +54,10 @@ def predict(
     ] = None,
     stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
+    budget: predict_live.BudgetOption = None,
+    rates: predict_live.RatesOption = None,
+    as_live: predict_live.LiveOption = False,
+    stats: predict_live.StatsOption = None,
     results: Annotated[
         str | None,
         typer.Option(
@@ -127,6 +133,12 @@ def predict(
             help="Focal length of the camera, in pixels of the images; without it metres rely on an assumed one.",
         ),
     ] = None,
+    topic: bag_streams.TopicOption = None,
+    depth_topic: bag_streams.DepthTopicOption = None,
+    points_topic: bag_streams.PointsTopicOption = None,
+    info_topic: bag_streams.InfoTopicOption = None,
+    world_frame: bag_streams.WorldFrameOption = None,
+    distro: bag_streams.DistroOption = "jazzy",
     as_json: Annotated[
         str | None,
         typer.Option(
@@ -146,15 +158,25 @@ def predict(
         "--format": results, "--graph": graph, "--relations": relations, "--all-relations": all_relations,
         "--mesh": mesh, "--rerun": rerun, "--given": given, "--proposals": proposals,
     }  # fmt: skip
-    if (kind := kind_of(images)) is not None:
+    live = predict_live.LiveOptions(budget, rates, as_live, stats)
+    live.check()
+    of_bags = bag_streams.BagOptions(topic, depth_topic, points_topic, info_topic, world_frame)
+    if (kind := kind_of(images, (of_bags.kind(), *KINDS))) is not None:
         predict_stream.refuse(kind, for_images)
-        targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
+        if kind.name != "bags":
+            predict_stream.refuse(kind, of_bags.named(), "bags")
+        targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
+        selection = Selection(start, stop, every)
         predict_stream.check(kind, images, stems, selection, targets)
         network = loaded(model, across_classes, device)
-        scenes = predict_stream.predictor(network, wanted, threshold, focal)
-        predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
+        asked = (network, wanted, threshold, focal)
+        plain = partial(predict_stream.paired, predict_stream.predictor(*asked))
+        scenes = partial(live.scenes, *asked) if live.used else plain
+        with live.reported(targets.printed):
+            predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
-    refuse_for_images(start, stop, every, as_json)
+    predict_stream.refuse_for_images(start, stop, every, as_json, of_bags.named())
+    live.refuse()
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
@@ -170,14 +192,16 @@ def predict(
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
-        predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), regions, focal)
+        predict = partial(
+            scene_of, partial(network.predict, tasks=wanted, threshold=threshold, budget=budget), regions, focal
+        )
         print_scenes(predicted(named, predict, unreadable, files.write), as_json is not None)
         files.finish()
     if unreadable:
         raise typer.Exit(USER_ERROR)
 
 
-predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson")}  # type: ignore[attr-defined]
+predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson"), "--stats": (".json",)}  # type: ignore[attr-defined]
 
 
 def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
@@ -199,25 +223,6 @@ def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
     if across_classes is not None:
         network = with_suppression(network, across_classes)
     return on_device(network, device)
-
-
-def refuse_for_images(start: float | None, stop: float | None, every: int, as_json: str | None) -> None:
-    """Check that no option is set that is for videos.
-
-    Args:
-        start: Value of --start.
-        stop: Value of --stop.
-        every: Value of --every.
-        as_json: Value of --json.
-
-    Raises:
-        InputError: One of them is set.
-    """
-    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
-        if is_set:
-            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
-    if as_json not in (None, STDOUT):
-        raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
 
 
 def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scenekit.cli import output
 from scenekit.cli.image_inputs import pinhole
-from scenekit.cli.stream_sinks import Sink, Targets
+from scenekit.cli.stream_sinks import STDOUT, Sink, Targets
 from scenekit.cli.stream_sources import FrameSource, Kind, Selection
 from scenekit.errors import InputError
 
@@ -31,6 +31,9 @@ AHEAD = 4
 
 Predict = Callable[[Iterator["VideoFrame"]], Iterator["Scene"]]
 """(frames) -> their scenes, lazily, one each in their order."""
+
+Pairs = Generator[tuple["Scene", "VideoFrame"], None, None]
+"""Scenes with their frames."""
 
 
 @dataclass
@@ -61,19 +64,45 @@ class Report:
         return self.source, self.frames, self.damaged, rate, objects or "none"
 
 
-def refuse(kind: Kind, options: Mapping[str, object]) -> None:
-    """Check that no option is set that is for images.
+def refuse(kind: Kind, options: Mapping[str, object], wanted: str = "images") -> None:
+    """Check that no option is set that is for other sources.
 
     Args:
         kind: Kind of the sources.
         options: Values by option.
+        wanted: What the options are for.
 
     Raises:
         InputError: One of them is set.
     """
     for option, value in options.items():
         if value is not None and value is not False:
-            raise InputError(f"{option} is for images, and cannot be used with {kind.name}; leave it out")
+            raise InputError(f"{option} is for {wanted}, and cannot be used with {kind.name}; leave it out")
+
+
+def refuse_for_images(
+    start: float | None, stop: float | None, every: int, as_json: str | None, of_bags: Mapping[str, object]
+) -> None:
+    """Check that no option is set that is for videos or bags.
+
+    Args:
+        start: Value of --start.
+        stop: Value of --stop.
+        every: Value of --every.
+        as_json: Value of --json.
+        of_bags: Values of options that are for bags.
+
+    Raises:
+        InputError: One of them is set.
+    """
+    for option, value in of_bags.items():
+        if value is not None:
+            raise InputError(f"{option} is for bags, and cannot be used with images; leave it out")
+    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
+        if is_set:
+            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
+    if as_json not in (None, STDOUT):
+        raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
 
 
 def check(kind: Kind, names: Sequence[str], stems: Sequence[str], selection: Selection, targets: Targets) -> None:
@@ -105,8 +134,8 @@ class StreamRun:
     """Which of their frames."""
     targets: Targets
     """Where the scenes go."""
-    predict: Predict
-    """Predicts scenes of frames."""
+    pairs: Callable[[FrameSource], Pairs]
+    """Predicts the scenes of a source, each with its frame."""
     device: torch.device
     """Device of the network."""
 
@@ -132,7 +161,8 @@ class StreamRun:
         """Predict the scenes of one source, and write each as soon as it is there."""
         report, began = Report(source.source), time.monotonic()
         total = self.selection.count(source.duration, source.rate)
-        with taken(paired(source, self.predict), sinks, self.device) as pairs:
+        # Closed before the source: a thread may still read from it.
+        with closing(self.pairs(source)) as found, taken(found, sinks, self.device) as pairs:
             for scene, _ in output.rated_progress(pairs, os.path.basename(source.source), total):
                 report.frames += 1
                 report.objects.update(scene.counts())
@@ -140,12 +170,10 @@ class StreamRun:
         return report
 
 
-Pairs = Iterator[tuple["Scene", "VideoFrame"]]
-"""Scenes with their frames."""
-
-
 @contextmanager
-def taken(pairs: Pairs, sinks: Sequence[Sink], device: torch.device) -> Iterator[Pairs]:
+def taken(
+    pairs: Iterator[tuple[Scene, VideoFrame]], sinks: Sequence[Sink], device: torch.device
+) -> Iterator[Iterator[tuple[Scene, VideoFrame]]]:
     """Provide scenes that sinks have taken; beside a GPU each sink works in a thread of its own.
 
     Args:
@@ -180,7 +208,7 @@ class UntilError(Iterator[tuple["Scene", "VideoFrame"]]):
         error: The error, if there was one.
     """
 
-    def __init__(self, pairs: Pairs) -> None:
+    def __init__(self, pairs: Iterator[tuple[Scene, VideoFrame]]) -> None:
         self._pairs = pairs
         self.error: InputError | None = None
 
@@ -192,7 +220,7 @@ class UntilError(Iterator[tuple["Scene", "VideoFrame"]]):
             raise StopIteration from error
 
 
-def taken_by(sink: Sink, pairs: Pairs, worker: Worker | None) -> Pairs:
+def taken_by(sink: Sink, pairs: Iterator[tuple[Scene, VideoFrame]], worker: Worker | None) -> Pairs:
     """Yield scenes that a sink has taken.
 
     Args:
@@ -222,12 +250,12 @@ def take(sink: Sink, pair: tuple[Scene, VideoFrame]) -> tuple[Scene, VideoFrame]
     return pair
 
 
-def paired(frames: Iterator[VideoFrame], predict: Predict) -> Iterator[tuple[Scene, VideoFrame]]:
+def paired(predict: Predict, frames: Iterator[VideoFrame]) -> Pairs:
     """Yield the scene of each frame with the frame; no more frames are held than are being predicted.
 
     Args:
+        predict: Predicts scenes of frames.
         frames: The frames.
-        predict: Predicts their scenes.
 
     Yields:
         Scenes with their frames.

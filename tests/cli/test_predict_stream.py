@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 import scenekit as sk
 from scenekit.cli import stream_sinks
-from scenekit.cli.predict_stream import StreamRun, taken
+from scenekit.cli.predict_stream import StreamRun, paired, taken
 from scenekit.cli.stream_sinks import Targets
 from scenekit.cli.stream_sources import Kind, Selection, kind_of
 from tests.io.video.making import Made, spoiled
@@ -195,7 +196,7 @@ def empty_scenes(frames: Iterator[sk.VideoFrame]) -> Iterator[sk.Scene]:
 def test_a_source_that_breaks_off_ends_the_run_and_leaves_what_is_done(tmp_path: Path, device: str) -> None:
     kind = Kind("cameras", lambda name: True, lambda name, selection: Ending(), lambda name, selection: None)
     targets = Targets(tmp_path / "out.mp4", tmp_path / "scenes.jsonl")
-    run = StreamRun(kind, Selection(), targets, empty_scenes, torch.device(device))
+    run = StreamRun(kind, Selection(), targets, partial(paired, empty_scenes), torch.device(device))
     with pytest.raises(sk.InputError, match="broke off"):
         run.over(["0"], ["0"])
     assert [number for _, number in moments(scenes_in((tmp_path / "scenes.jsonl").read_text()))] == [1, 2, 3]
@@ -235,10 +236,10 @@ def test_sinks_get_all_scenes_in_order(device: str) -> None:
         (("--start", "9"), "only 1.04 s long"),
         (("--start", "2", "--stop", "1"), "expected more than start"),
         (("--out", "a.avi"), "expected a folder, or a file with .mp4"),
-        (("--out", "clip.mp4"), "is the video that is read"),
-        (("--out", "link.mp4"), "is the video that is read"),
-        (("--json", "clip.mp4", "--json=clip.mp4"), "is the video that is read"),
-        (("--out", "."), "is the video that is read"),
+        (("--out", "clip.mp4"), "is the file that is read"),
+        (("--out", "link.mp4"), "is the file that is read"),
+        (("--json", "clip.mp4", "--json=clip.mp4"), "is the file that is read"),
+        (("--out", "."), "is the file that is read"),
         (("--out", "b.mp4", "--json=b.mp4"), "write the same file"),
         (("--out", "folder", "--json=folder/clip.jsonl"), "write the same file"),
         (("--out", "clip.mp4/b.mp4"), "cannot write clip.mp4"),
