@@ -136,6 +136,10 @@ class Boxes3DConfig(Config):
     """Whether the head predicts its own error, which weights losses and scores."""
     first_uncertainty: float = Field(default=1.0, ge=0)
     """Initial uncertainty: losses are weighted by sqrt(2) exp(-uncertainty), so 5 (Cube R-CNN) suits long runs only."""
+    refine: bool = True
+    """Whether a box of an image that comes with depth moves along its ray so that its visible surface lies at the depth
+    inside of the object's mask, or of the middle of its region without masks. Nothing is learned for it.
+    """
     priors: Priors | None = None
     """Priors by class; if null, they are computed from the training data (see `scenekit_plugins.boxes3d.priors`).
     Classes without boxes there get those of all classes together, and without any data 1 m in each direction.
