@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenekit.cli import output, scene_files
+from scenekit.cli.evaluate import parsed_options
+from scenekit.cli.inputs import Inputs, camera_from, inputs_from
 from scenekit.cli.main import USER_ERROR
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
@@ -110,6 +112,31 @@ def predict(
             help="Focal length of the camera, in pixels of the images; without it metres rely on an assumed one.",
         ),
     ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option("--camera", metavar="FX,FY,CX,CY", help="The camera of all images, in their pixels."),
+    ] = None,
+    depth: Annotated[
+        Path | None,
+        typer.Option(
+            "--depth",
+            metavar="FILE",
+            help="Depth aligned with the image: 16-bit PNG or .npy; of several images a folder of files called alike.",
+        ),
+    ] = None,
+    depth_scale: Annotated[
+        float | None,
+        typer.Option("--depth-scale", metavar="METRES", help="Metres in a unit of --depth: 0.001 for millimetres."),
+    ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=VALUE",
+            help="What else the image comes with, by its modality, or an option of it: points=scan.bin,"
+            " points_to_camera=[[...], ...]; `scenekit plugins` lists modalities. Repeatable.",
+        ),
+    ] = None,
     as_json: output.JsonOption = False,
 ) -> None:
     """Run all tasks, or the named ones, on images in one pass each.
@@ -122,7 +149,11 @@ def predict(
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
     check_files([*images, *known])
+    if focal is not None and camera is not None:
+        raise InputError("--focal and --camera: name one of them; --camera includes the focal lengths")
     regions = regions_from(given, proposals, images)
+    named_inputs = {"depth": depth, "depth_scale": depth_scale, **parsed_options(further or (), "--input")}
+    inputs, own_camera = inputs_from(named_inputs, images), None if camera is None else camera_from(camera)
     scene_files.check_target("--graph", graph, len(images), scene_files.graph_format)
     scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
     writer = results_at(results, out)
@@ -140,7 +171,8 @@ def predict(
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
-        predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), regions, focal)
+        run = partial(network.predict, tasks=wanted, threshold=threshold)
+        predict = partial(scene_of, run, regions, inputs, focal if own_camera is None else own_camera)
         print_scenes(predicted(named, predict, unreadable, files.write), as_json)
         files.finish()
     if unreadable:
@@ -226,7 +258,8 @@ def is_readable(name: str) -> bool:
 def scene_of(
     predict: Callable[..., Scene],
     regions: Callable[[str, str], Any],
-    focal: float | None,
+    inputs: Inputs,
+    camera: float | Camera | None,
     name: str,
     stem: str,
 ) -> Scene:
@@ -235,7 +268,8 @@ def scene_of(
     Args:
         predict: `SceneModel.predict` with tasks and threshold.
         regions: See `regions_from`.
-        focal: Focal length in pixels of a camera that looks along the center of the image; None without one.
+        inputs: See `inputs_from`.
+        camera: Its camera, or the focal length in pixels of one that looks along its center; None without one.
         name: Path of the image.
         stem: Name of the scene file, without suffix.
 
@@ -244,8 +278,9 @@ def scene_of(
     """
     from scenekit.io.images import image_size
 
-    camera = None if focal is None else pinhole(focal, *image_size(Path(name)))
-    return predict(name, given=regions(name, stem), camera=camera)
+    if isinstance(camera, float):
+        camera = pinhole(camera, *image_size(Path(name)))
+    return predict(name, given=regions(name, stem), camera=camera, **inputs(name))
 
 
 def regions_from(given: Path | None, proposals: Path | None, images: Sequence[str]) -> Callable[[str, str], Any]:

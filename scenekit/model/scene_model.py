@@ -415,7 +415,8 @@ class SceneModel(nn.Module):
         default = "raise" if collection is None or as_list else "return"
         on_error = default if on_error is None else on_error
         self._check_weights()
-        further = InputValues.of(inputs, inspect.signature(self.predict).parameters)
+        arguments = [name for name in inspect.signature(self.predict).parameters if name != "inputs"]
+        further = InputValues.of(inputs, arguments)
         request = Request.of(self, tasks, threshold, batch_size, on_error, Budget.of(budget, ledger, given), further)
         if collection is None:
             return Predictor(self, request).one(images, given, camera)
