@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,9 @@ def _files(name: str, path: Path, images: Sequence[str]) -> dict[str, str]:
         raise InputError(f"{name}: {path}: no such file or folder")
     if path.is_file():
         if len(images) > 1:
-            raise InputError(f"{name}: {path} is one file for {len(images)} images; name a folder of files called alike")
+            raise InputError(
+                f"{name}: {path} is one file for {len(images)} images; name a folder of files called alike"
+            )
         return {images[0]: str(path)}
     stored: dict[str, str] = {file.stem: str(file) for file in sorted(path.iterdir()) if file.is_file()}
     for image in images:
@@ -74,3 +77,28 @@ def camera_from(text: str) -> Camera:
     except ValueError:
         raise InputError(f"--camera: expected fx,fy,cx,cy in pixels, such as 720,720,621,187, got {text!r}") from None
     return Camera(torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
+
+
+def pinhole(focal: float, height: int, width: int) -> Camera:
+    """Return the camera with this focal length.
+
+    Args:
+        focal: Focal length, in pixels.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+
+    Returns:
+        The camera.
+
+    Raises:
+        InputError: If the focal length can only be one in millimetres, or of a fisheye.
+    """
+    from scenekit.structures.cameras import MIN_FOCAL, Camera
+
+    if 0 < focal < MIN_FOCAL * max(height, width):
+        angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
+        raise InputError(
+            f"--focal {focal:g}: expected pixels; an image of {width} x {height} would span {angle:.0f} degrees."
+            " Convert millimetres: focal length / width of the sensor x width of the image"
+        )
+    return Camera.pinhole(focal, height, width)

@@ -26,7 +26,7 @@ MORE = ("stages", "configure", "prepare")
 
 
 def plugins(as_json: JsonOption = False) -> None:
-    """List tasks, backbones, detectors, data sets, modalities, balancers, weights, runtimes, and plugins that failed."""
+    """List tasks, backbones, detectors, data sets, modalities, balancers, weights, runtimes, and failed plugins."""
     from scenekit.hooks import registry
 
     found = registry()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ import typer
 
 from scenekit.cli import output, scene_files
 from scenekit.cli.evaluate import parsed_options
-from scenekit.cli.inputs import Inputs, camera_from, inputs_from
+from scenekit.cli.inputs import Inputs, camera_from, inputs_from, pinhole
 from scenekit.cli.main import USER_ERROR
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
@@ -337,31 +336,6 @@ def check_proposals(network: SceneModel, proposals: Path | None) -> None:
             f"--proposals is for a model that classifies proposals; the detector of this one is"
             f" {network.config.detector!r}; choose one with fast_rcnn, rcnn or faster_rcnn"
         )
-
-
-def pinhole(focal: float, height: int, width: int) -> Camera:
-    """Return the camera with this focal length.
-
-    Args:
-        focal: Focal length, in pixels.
-        height: Height of the image, in pixels.
-        width: Width of the image, in pixels.
-
-    Returns:
-        The camera.
-
-    Raises:
-        InputError: If the focal length can only be one in millimetres, or of a fisheye.
-    """
-    from scenekit.structures.cameras import MIN_FOCAL, Camera
-
-    if 0 < focal < MIN_FOCAL * max(height, width):
-        angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
-        raise InputError(
-            f"--focal {focal:g}: expected pixels; an image of {width} x {height} would span {angle:.0f} degrees."
-            " Convert millimetres: focal length / width of the sensor x width of the image"
-        )
-    return Camera.pinhole(focal, height, width)
 
 
 def check_files(names: Iterable[str]) -> None:

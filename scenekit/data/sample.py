@@ -61,7 +61,7 @@ class Sample:
     """Unique within the data set."""
     geometry: Geometry | None = None
     """How transforms changed the stored image; None where they did not."""
-    inputs: Mapping[str, Float[Tensor, "C H W"]] = field(default_factory=dict)
+    inputs: Mapping[str, Float[Tensor, "_ _ _"]] = field(default_factory=dict)
     """What the image comes with, by modality, in pixels of the image; NaN where there is nothing."""
 
     @property

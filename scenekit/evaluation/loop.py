@@ -115,8 +115,8 @@ def evaluate(
         Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
 
     Raises:
-        InputError: A task cannot be measured; an evaluator is none; no ground truth stands for a modality; with `strict`, annotations are faulty; more samples
-            are unusable than `max_skipped` allows.
+        InputError: A task cannot be measured; an evaluator is none; no ground truth stands for a modality; with
+            `strict`, annotations are faulty; more samples are unusable than `max_skipped` allows.
 
     Example:
         ```python

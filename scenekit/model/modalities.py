@@ -23,7 +23,7 @@ from scenekit.fields.maps import pad_maps, transform_map
 from scenekit.hooks import InputImage, ModalitySpec, naming_plugin, registry
 from scenekit.structures.geometry import Geometry, Size
 
-Maps = Mapping[str, Float[Tensor, "C H W"]]
+Maps = Mapping[str, Float[Tensor, "_ _ _"]]
 """Maps of one image by modality, NaN where there is nothing."""
 
 NO_MAPS: Maps = MappingProxyType({})
@@ -133,7 +133,18 @@ def modalities() -> dict[str, ModalitySpec]:
 
 
 def with_inputs(parts: Iterable[tuple[Any, ...]], values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield what belongs to each image with its values by modality; InputError where their numbers differ."""
+    """Pair images with their values of modalities.
+
+    Args:
+        parts: What else belongs to each image.
+        values: By modality, a value for all images, or one each.
+
+    Yields:
+        The parts of each image, followed by its values by modality.
+
+    Raises:
+        InputError: Their numbers differ.
+    """
     single = {name: value for name, value in values.items() if is_one_value(value)}
     each = {name: value for name, value in values.items() if name not in single}
     if not each:
@@ -145,12 +156,21 @@ def with_inputs(parts: Iterable[tuple[Any, ...]], values: Mapping[str, Any]) -> 
             short = next((name for name, value in zip(each, own, strict=True) if value is missing), None)
             fewer, more = ("images", "values") if short is None else ("values", "images")
             name = next(iter(each)) if short is None else short
-            raise InputError(f"{name}: one for all or one an image is expected, but there are fewer {fewer} than {more}")
+            raise InputError(
+                f"{name}: one for all or one an image is expected, but there are fewer {fewer} than {more}"
+            )
         yield *part, {**single, **dict(zip(each, own, strict=True))}
 
 
 def is_one_value(value: Any) -> bool:
-    """Return whether this is the value of one image, or for all: no list or iterator, nor an array [B H W]."""
+    """Return whether this is the value of one image, or one for all, and not a value for each image.
+
+    Args:
+        value: What a call says of a modality.
+
+    Returns:
+        False for lists and iterators, and for arrays with three dimensions or more.
+    """
     if isinstance(value, np.ndarray | Tensor):
         return value.ndim < 3
     single = isinstance(value, str | bytes | os.PathLike | Mapping) or hasattr(value, "read") or hasattr(value, "size")
@@ -199,7 +219,9 @@ def _packed(maps: Sequence[Float[Tensor, "C _ _"] | None], size: Size) -> Float[
     channels = next(len(value) for value in maps if value is not None)
     nothing = torch.full((channels, 1, 1), torch.nan)
     filled = [nothing if value is None else value for value in maps]
-    return torch.stack([pad_maps([value[channel] for value in filled], size, torch.nan) for channel in range(channels)], 1)
+    return torch.stack(
+        [pad_maps([value[channel] for value in filled], size, torch.nan) for channel in range(channels)], 1
+    )
 
 
 def _options(spec: ModalitySpec, values: Mapping[str, Any]) -> Config:

@@ -148,6 +148,11 @@ class Plan:
             raise InputError(f"tasks require each other in a circle: {' -> '.join(error.args[1])}") from error
 
 
+def step_of(spec: TaskSpec) -> Step:
+    """Return the step of a task."""
+    return Step(spec.name, required_keys(spec), spec.provides, spec.uses, spec.inputs)
+
+
 def required_keys(spec: TaskSpec) -> Keys:
     """Return what a task requires.
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -74,7 +74,7 @@ class Request:
     """What limits the tasks, if anything."""
     left_out: tuple[str, ...] = ()
     """Tasks that the budget has left out."""
-    inputs: InputValues = InputValues()
+    inputs: InputValues = field(default_factory=InputValues)
     """What the images come with, and its options."""
 
     @classmethod

@@ -26,7 +26,7 @@ from scenekit.model.ledger import Ledger
 from scenekit.model.modalities import InputValues, Maps
 from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged
-from scenekit.model.plan import Plan, Step, required_keys
+from scenekit.model.plan import Plan, Step, step_of
 from scenekit.model.postprocess import Finisher
 from scenekit.model.prediction import Predictor, Request, several
 from scenekit.model.preprocess import make_batch
@@ -99,10 +99,7 @@ class SceneModel(nn.Module):
             tasks[name][1].provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
-            + [
-                Step(name, required_keys(spec), spec.provides, spec.uses, spec.inputs)
-                for name, spec in self.specs.items()
-            ],
+            + [step_of(spec) for spec in self.specs.values()],
             given=(IMAGES,),
         )
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}

@@ -173,7 +173,8 @@ class ImageBatch:
     def cat(batches: Sequence[ImageBatch]) -> ImageBatch:
         """Concatenate batches of one padded size and divisor.
 
-        Images without an input that others have get NaN. Of cameras, seeds, origins and wholes those are kept that every batch has.
+        Images without an input that others have get NaN. Of cameras, seeds, origins and wholes those are kept that
+        every batch has.
 
         Args:
             batches: Batches, at least one.
@@ -197,7 +198,9 @@ class ImageBatch:
         }
         return ImageBatch(
             pixels=torch.cat([batch.pixels for batch in batches]),
-            inputs={name: _with_absent(batches, name) for name in sorted({n for batch in batches for n in batch.inputs})},
+            inputs={
+                name: _with_absent(batches, name) for name in sorted({n for batch in batches for n in batch.inputs})
+            },
             divisor=batches[0].divisor,
             **joined,
         )

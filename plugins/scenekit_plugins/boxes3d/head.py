@@ -25,7 +25,6 @@ from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers,
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 from scenekit_plugins.boxes3d.refinement import refined
 
-
 DEPTH_INPUT = "depth"
 """The modality that the head reads, by its name in `ImageBatch.inputs`."""
 
@@ -93,7 +92,8 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         depth = board.images.inputs.get(DEPTH_INPUT)
         if depth is None or not self.config.refine or not len(boxes):
             return boxes
-        return refined(boxes, board[OBJECTS], board.images, depth, board[MASKS] if MASKS in board else None)
+        masks = board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
+        return refined(boxes, board[OBJECTS], board.images, depth, masks)
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
         """Return an evaluator that uses KITTI's protocol too, where the options ask for it."""

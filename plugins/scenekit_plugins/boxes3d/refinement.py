@@ -186,9 +186,9 @@ def at_depth(boxes: Boxes3D, z: Float[Tensor, " N"]) -> Boxes3D:
         z: Depths of their centers, in metres.
 
     Returns:
-        The boxes; those that have their depth already, to the bit.
+        The boxes; those that have their depth already, or none from which a ray follows, to the bit.
     """
-    stays = z == boxes.center[:, 2]
+    stays = (z == boxes.center[:, 2]) | (boxes.center[:, 2] == 0)
     center = boxes.center * (z / boxes.center[:, 2])[:, None]
     return replace(boxes, center=torch.where(stays[:, None], boxes.center, center))
 

@@ -68,23 +68,22 @@ def read_depth(value: Any, options: DepthOptions, image: InputImage) -> Float[Te
 
 def _scale(values: Tensor, options: DepthOptions, image: InputImage) -> float:
     """Return the metres of a unit; InputError where it is not stated and not metres."""
-    if options.scale is not None:
-        return options.scale
+    scale = 1.0 if options.scale is None else options.scale
     known = values[values > 0].float()
     known = known[known.isfinite()]
     middle = float(known.median()) if len(known) else 0.0
     low, high = LIKE_MILLIMETRES
-    if low <= middle <= high:
+    if low <= middle * scale <= high:
         raise InputError(
-            f"{image.name}: depth has a median of {middle:.0f} and should be metres; it looks like millimetres, pass"
-            f" depth_scale={MILLIMETRES}"
+            f"{image.name}: depth has a median of {middle * scale:.0f} and should be metres; it looks like millimetres,"
+            f" pass depth_scale={MILLIMETRES}"
         )
-    if not values.is_floating_point() and middle:
+    if options.scale is None and not values.is_floating_point() and middle:
         raise InputError(
-            f"{image.name}: depth in whole numbers (median {middle:.0f}) needs its unit; pass depth_scale, the metres in"
-            f" a unit: {MILLIMETRES} for millimetres"
+            f"{image.name}: depth in whole numbers (median {middle:.0f}) needs its unit; pass depth_scale, the metres"
+            f" in a unit: {MILLIMETRES} for millimetres"
         )
-    return 1.0
+    return scale
 
 
 def _checked(depth: Float[Tensor, "H W"], image: InputImage) -> Float[Tensor, "H W"]:
