@@ -1,4 +1,4 @@
-"""What images come with: a third party's modality goes through prediction, batches and evaluation like a built-in one."""
+"""What images come with: a third party's modality in prediction, batches and evaluation."""
 
 from __future__ import annotations
 

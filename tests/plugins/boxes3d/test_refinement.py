@@ -140,7 +140,7 @@ def test_a_box_at_its_depth_stays_to_the_bit() -> None:
 
 
 def test_exact_depth_of_turned_boxes_gives_their_places() -> None:
-    """Depth is cast at boxes; if their surface is all that there is, a box 40 % too near comes back to a few percent."""
+    """Depth is cast at boxes: one that is 40 % too near comes back to a few percent."""
     turns = axis_angle_to_matrix(torch.tensor([[0.0, angle, 0.0] for angle in (0.0, 0.4, 0.8, 1.2)]))
     truth = Boxes3D(torch.tensor([[0.0, 0.0, 4.0]] * 4), torch.tensor([[0.6, 0.4, 0.9]] * 4), turns)
     depth = torch.full((4, 1, *SIZE), 20.0)
