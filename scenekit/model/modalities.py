@@ -55,7 +55,7 @@ class InputValues:
         Raises:
             InputError: No modality is, or has an option that is, called so; the message suggests the nearest one.
         """
-        places = {name: (name, None) for name in modalities()}
+        places: dict[str, tuple[str, str | None]] = {name: (name, None) for name in modalities()}
         places |= {f"{name}_{option}": (name, option) for name, option in _all_options()}
         values: dict[str, Any] = {}
         options: dict[str, dict[str, Any]] = {}

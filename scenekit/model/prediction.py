@@ -209,8 +209,8 @@ class Predictor:
             Scenes in the order of the images; errors of unusable ones where the request has them returned.
         """
         known = with_cameras(with_regions(with_errors(images), given), camera)
-        known = with_inputs(known, self.request.inputs.values)
-        asked = (_Asked(*parts, number, f"image {number}") for number, parts in enumerate(known))
+        parted = with_inputs(known, self.request.inputs.values)
+        asked = (_Asked(*parts, number, f"image {number}") for number, parts in enumerate(parted))
         for result in self._ahead(asked) if isinstance(images, Sequence) else self._stepwise(asked):
             if isinstance(result, InputError) and self.request.on_error == "raise":
                 raise result

@@ -279,7 +279,7 @@ class SceneModel(nn.Module):
         return [scenes[image] for image in sorted(scenes)]
 
     @overload
-    def predict(  # type: ignore[overload-overlap]  # an open file is an iterator of lines, too
+    def predict(
         self,
         images: ImageSource,
         tasks: str | Collection[str] | None = ...,

@@ -21,7 +21,9 @@ from scenekit_plugins.class_option import applying_to
 def _configured(spec: TaskSpec, config: Boxes3DConfig) -> TaskSpec:
     """Return the record as the options make it: for some classes alone, without depth if it is not asked for."""
     spec = applying_to(spec, config.classes)
-    return spec if config.refine else replace(spec, inputs={})
+    if config.refine:
+        return spec
+    return replace(spec, inputs={} if config.depth is None else {DEPTH_INPUT: ()})
 
 
 @hookimpl

@@ -22,6 +22,7 @@ from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
 from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.losses import cube_losses, turned
 from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers, PositionEmbedding
+from scenekit_plugins.boxes3d.pooled_depth import PooledDepth
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 from scenekit_plugins.boxes3d.refinement import refined
 
@@ -49,6 +50,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         features = core.channels * config.pooled**2
         self.network = CubeNetwork(features, things, config)
         self.position = PositionEmbedding(config.position_width, features) if config.position_width else None
+        self.depth = None if config.depth is None else PooledDepth(config.pooled, features, config.depth_dropout)
         symmetry = [core.vocabulary.symmetry.get(name, 1) for name in things]
         self.register_buffer("symmetry", torch.tensor(symmetry, dtype=torch.int64), persistent=False)
         self.priors = ClassPriors(things, config.priors or Priors(), config.code)
@@ -60,6 +62,9 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         features = board.pool(OBJECTS, size=self.config.pooled).flatten(1)
         if self.position is not None:
             features = features + self.position(Views.of(board.images, regions).positions)
+        depth = board.images.inputs.get(DEPTH_INPUT)
+        if self.depth is not None and depth is not None:
+            features = self.depth(features, regions, board.images, depth)
         numbers: ClassNumbers = self.network(features)
         return numbers.of(regions.labels)
 

@@ -111,19 +111,47 @@ def samples_of(
         The samples.
     """
     boxes = regions.boxes.float()
-    places = (torch.arange(SIDE, device=boxes.device) + 0.5) / SIDE
-    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0)
-    x = boxes[:, :1] + places * sides[:, :1]
-    y = boxes[:, 1:2] + places * sides[:, 1:]
-    height, width = depth.shape[-2:]
-    column, row = x.floor().long().clamp(0, width - 1), y.floor().long().clamp(0, height - 1)
-    values = depth[regions.image_index[:, None, None], 0, row[:, :, None], column[:, None, :]].float().flatten(1)
+    x, y = grid(boxes, SIDE)
+    values = depth_in_regions(regions, depth, SIDE).flatten(1)
     counted = (_inside(masks, len(boxes), boxes.device).flatten(1)) & (values > 0) & values.isfinite()
-    pixels = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1).flatten(1, 2)
+    columns, rows = x[:, None, :].expand(-1, SIDE, -1), y[:, :, None].expand(-1, -1, SIDE)
+    pixels = torch.stack((columns, rows), dim=-1).flatten(1, 2)
     rays = pixel_rays(pixels, images.intrinsics[regions.image_index][:, None])
     # A pixel that several samples show is one pixel.
-    share = (sides.prod(dim=1) / SIDE**2).clamp(max=1)
+    share = ((boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1) / SIDE**2).clamp(max=1)
     return Samples(values, counted, rays, counted.sum(dim=1) * share >= LEAST_PIXELS)
+
+
+def grid(boxes: Float[Tensor, "N 4"], side: int) -> tuple[Float[Tensor, "N S"], Float[Tensor, "N S"]]:
+    """Return the middles of the cells of regions that are divided into S x S.
+
+    Args:
+        boxes: Boxes of the regions.
+        side: Cells along each side.
+
+    Returns:
+        x of the columns and y of the rows, in pixels.
+    """
+    places = (torch.arange(side, device=boxes.device) + 0.5) / side
+    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0)
+    return boxes[:, :1] + places * sides[:, :1], boxes[:, 1:2] + places * sides[:, 1:]
+
+
+def depth_in_regions(regions: Regions, depth: Float[Tensor, "B 1 H W"], side: int) -> Float[Tensor, "N S S"]:
+    """Return the depth of the pixel in the middle of each cell of regions that are divided into S x S.
+
+    Args:
+        regions: Regions in network pixels.
+        depth: Metres along the optical axis, NaN for none.
+        side: Cells along each side.
+
+    Returns:
+        Depth, in metres.
+    """
+    x, y = grid(regions.boxes.float(), side)
+    height, width = depth.shape[-2:]
+    column, row = x.floor().long().clamp(0, width - 1), y.floor().long().clamp(0, height - 1)
+    return depth[regions.image_index[:, None, None], 0, row[:, :, None], column[:, None, :]].float()
 
 
 def _inside(masks: Float[Tensor, "N M M"] | None, count: int, device: torch.device) -> Bool[Tensor, "N S S"]:

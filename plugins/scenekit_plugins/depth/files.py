@@ -43,8 +43,8 @@ def load_array(value: Any, what: str, image: InputImage) -> Tensor:
     if isinstance(value, Image.Image):
         value = np.asarray(value)
     if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        return value if value.is_floating_point() else value.to(torch.int64)
+        own: Tensor = value.detach().cpu()
+        return own if own.is_floating_point() else own.to(torch.int64)
     if not isinstance(value, np.ndarray):
         raise InputError(f"{title}: expected {EXPECTED}, got {type(value).__name__}")
     if value.dtype.kind not in "uif":
