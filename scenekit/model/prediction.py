@@ -210,7 +210,10 @@ class Predictor:
         """
         known = with_cameras(with_regions(with_errors(images), given), camera)
         parted = with_inputs(known, self.request.inputs.values)
-        asked = (_Asked(*parts, number, f"image {number}") for number, parts in enumerate(parted))
+        asked = (
+            _Asked(image, regions, view, inputs, number, f"image {number}")
+            for number, (image, regions, view, inputs) in enumerate(parted)
+        )
         for result in self._ahead(asked) if isinstance(images, Sequence) else self._stepwise(asked):
             if isinstance(result, InputError) and self.request.on_error == "raise":
                 raise result
