@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import output, scene_files
+from scenekit.cli import output, predict_stream, scene_files
 from scenekit.cli.evaluate import parsed_options
-from scenekit.cli.inputs import Inputs, camera_from, inputs_from, pinhole
+from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
+from scenekit.cli.modality_files import Inputs, camera_from, inputs_from
+from scenekit.cli.stream_sinks import STDOUT, Targets
+from scenekit.cli.stream_sources import Selection, kind_of
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -21,21 +24,36 @@ if TYPE_CHECKING:
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
-    from scenekit.structures.cameras import Camera
 
 LONGEST_STEM = 180
 """Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
 
 
 def predict(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...|VIDEO...", help="Image files; or videos: files, camera 0, rtsp://...", show_default=False
+        ),
+    ],
     model: output.ModelOption = "small",
     tasks: output.TasksOption = None,
     threshold: output.ThresholdOption = 0.5,
     device: output.DeviceOption = "auto",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Write drawings and a JSON file per image here.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Write drawings and a JSON file per image here; of videos a drawn video and JSON lines. Or a .mp4 for"
+            " one video.",
+        ),
     ] = None,
+    start: Annotated[
+        float | None, typer.Option("--start", metavar="SECONDS", min=0.0, help="Begin a video here.")
+    ] = None,
+    stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
+    every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
     results: Annotated[
         str | None,
         typer.Option(
@@ -136,46 +154,101 @@ def predict(
             " points_to_camera=[[...], ...]; `scenekit plugins` lists modalities. Repeatable.",
         ),
     ] = None,
-    as_json: output.JsonOption = False,
+    as_json: Annotated[
+        str | None,
+        typer.Option(
+            "--json",
+            metavar="[FILE]",
+            help="Print the result as JSON on standard output; of videos one scene a line, or into this .jsonl.",
+        ),
+    ] = None,
 ) -> None:
-    """Run all tasks, or the named ones, on images in one pass each.
+    """Run all tasks, or the named ones, on images or the frames of videos, in one pass each.
 
     An image that cannot be read gives one line on standard error and the exit status 2; the others are processed.
     """
-    wanted = output.task_names(tasks)
+    wanted, known_camera = output.task_names(tasks), camera_from(camera, focal)
     stems = unique_stems(images)
+    for_images = {
+        "--format": results, "--graph": graph, "--relations": relations, "--all-relations": all_relations,
+        "--mesh": mesh, "--rerun": rerun, "--given": given, "--proposals": proposals,
+        "--depth": depth, "--depth-scale": depth_scale, "--input": further or None,
+    }  # fmt: skip
+    if (kind := kind_of(images)) is not None:
+        predict_stream.refuse(kind, for_images)
+        targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
+        predict_stream.check(kind, images, selection, targets)
+        network = loaded(model, across_classes, device)
+        scenes = predict_stream.predictor(network, wanted, threshold, known_camera)
+        predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
+        return
+    refuse_for_images(start, stop, every, as_json)
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
     check_files([*images, *known])
-    if focal is not None and camera is not None:
-        raise InputError("--focal and --camera: name one of them; --camera includes the focal lengths")
     regions = regions_from(given, proposals, images)
     named_inputs = {"depth": depth, "depth_scale": depth_scale, **parsed_options(further or (), "--input")}
-    inputs, own_camera = inputs_from(named_inputs, images), None if camera is None else camera_from(camera)
+    inputs = inputs_from(named_inputs, images)
     scene_files.check_target("--graph", graph, len(images), scene_files.graph_format)
     scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
     writer = results_at(results, out)
-    import scenekit as sk
-    from scenekit.cli.device import on_device
-    from scenekit.weights.detector_options import with_suppression
-
     with scene_files.recording_at(rerun) as recording:
-        network = sk.load(model)
-        if across_classes is not None:
-            network = with_suppression(network, across_classes)
-        network = on_device(network, device)
+        network = loaded(model, across_classes, device)
         folder = None if out is None or writer is not None else output.make_folder(out)
         files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
         run = partial(network.predict, tasks=wanted, threshold=threshold)
-        predict = partial(scene_of, run, regions, inputs, focal if own_camera is None else own_camera)
-        print_scenes(predicted(named, predict, unreadable, files.write), as_json)
+        predict = partial(scene_of, run, regions, inputs, known_camera)
+        print_scenes(predicted(named, predict, unreadable, files.write), as_json is not None)
         files.finish()
     if unreadable:
         raise typer.Exit(USER_ERROR)
+
+
+predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson")}  # type: ignore[attr-defined]
+
+
+def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
+    """Load a model.
+
+    Args:
+        model: Its name.
+        across_classes: IoU above which objects of two classes are one thing; None for the model's own.
+        device: Name of its device.
+
+    Returns:
+        The model.
+    """
+    import scenekit as sk
+    from scenekit.cli.device import on_device
+    from scenekit.weights.detector_options import with_suppression
+
+    network = sk.load(model)
+    if across_classes is not None:
+        network = with_suppression(network, across_classes)
+    return on_device(network, device)
+
+
+def refuse_for_images(start: float | None, stop: float | None, every: int, as_json: str | None) -> None:
+    """Check that no option is set that is for videos.
+
+    Args:
+        start: Value of --start.
+        stop: Value of --stop.
+        every: Value of --every.
+        as_json: Value of --json.
+
+    Raises:
+        InputError: One of them is set.
+    """
+    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
+        if is_set:
+            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
+    if as_json not in (None, STDOUT):
+        raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
 
 
 def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
@@ -280,62 +353,6 @@ def scene_of(
     if isinstance(camera, float):
         camera = pinhole(camera, *image_size(Path(name)))
     return predict(name, given=regions(name, stem), camera=camera, **inputs(name))
-
-
-def regions_from(given: Path | None, proposals: Path | None, images: Sequence[str]) -> Callable[[str, str], Any]:
-    """Return what looks up the external regions of an image.
-
-    Args:
-        given: Folder of scene files with the objects to use instead of detection.
-        proposals: File of boxes to use instead of the model's proposals.
-        images: Paths of the images.
-
-    Returns:
-        (path of the image, name of the scene file without suffix) -> `given` of `SceneModel.predict`.
-
-    Raises:
-        InputError: If the file of boxes is invalid, or does not name one of the images.
-    """
-    import torch
-
-    import scenekit as sk
-    from scenekit.io.proposal_files import read_proposals
-
-    if proposals is None:
-        return lambda name, stem: None if given is None else sk.Scene.load(given / f"{stem}.json")
-    table = read_proposals(proposals)
-    rows = {name: table.rows[own] for name in images if (own := table.name_of(None, name)) is not None}
-    for name in images:
-        if name not in rows:
-            raise InputError(
-                f"{proposals}: no entry has the 'file_name' {name!r}, or the end of that path; write the file with"
-                " `scenekit proposals --file-names`"
-            )
-
-    def boxes_of(name: str, stem: str) -> dict[Any, Any]:
-        boxes, scores = (torch.from_numpy(values[rows[name]]).float() for values in (table.boxes, table.scores))
-        return {sk.PROPOSALS: sk.Objects(boxes, torch.zeros(len(boxes), dtype=torch.int64), scores=scores)}
-
-    return boxes_of
-
-
-def check_proposals(network: SceneModel, proposals: Path | None) -> None:
-    """Check that a model reads proposals, where there is a file of them.
-
-    Args:
-        network: The model.
-        proposals: The file, if any.
-
-    Raises:
-        InputError: If it does not.
-    """
-    import scenekit as sk
-
-    if proposals is not None and all(sk.PROPOSALS not in step.requires for step in network.plan.steps.values()):
-        raise InputError(
-            f"--proposals is for a model that classifies proposals; the detector of this one is"
-            f" {network.config.detector!r}; choose one with fast_rcnn, rcnn or faster_rcnn"
-        )
 
 
 def check_files(names: Iterable[str]) -> None:

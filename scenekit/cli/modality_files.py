@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,18 +55,23 @@ def _files(name: str, path: Path, images: Sequence[str]) -> dict[str, str]:
     return {image: stored[Path(image).stem] for image in images}
 
 
-def camera_from(text: str) -> Camera:
-    """Return the camera that numbers describe.
+def camera_from(text: str | None, focal: float | None) -> Camera | float | None:
+    """Return what is known of the camera.
 
     Args:
-        text: fx, fy, cx, cy in pixels, separated by commas.
+        text: fx, fy, cx, cy in pixels, separated by commas; None without them.
+        focal: The focal length in pixels of a camera that looks along the center of each image; None without it.
 
     Returns:
-        The camera.
+        The camera, or the focal length; None where neither is known.
 
     Raises:
-        InputError: These are not four numbers, or no camera.
+        InputError: Both are named, or these are not four numbers, or no camera.
     """
+    if text is None:
+        return focal
+    if focal is not None:
+        raise InputError("--focal and --camera: name one of them; --camera includes the focal lengths")
     import torch
 
     from scenekit.structures.cameras import Camera
@@ -77,28 +81,3 @@ def camera_from(text: str) -> Camera:
     except ValueError:
         raise InputError(f"--camera: expected fx,fy,cx,cy in pixels, such as 720,720,621,187, got {text!r}") from None
     return Camera(torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
-
-
-def pinhole(focal: float, height: int, width: int) -> Camera:
-    """Return the camera with this focal length.
-
-    Args:
-        focal: Focal length, in pixels.
-        height: Height of the image, in pixels.
-        width: Width of the image, in pixels.
-
-    Returns:
-        The camera.
-
-    Raises:
-        InputError: If the focal length can only be one in millimetres, or of a fisheye.
-    """
-    from scenekit.structures.cameras import MIN_FOCAL, Camera
-
-    if 0 < focal < MIN_FOCAL * max(height, width):
-        angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
-        raise InputError(
-            f"--focal {focal:g}: expected pixels; an image of {width} x {height} would span {angle:.0f} degrees."
-            " Convert millimetres: focal length / width of the sensor x width of the image"
-        )
-    return Camera.pinhole(focal, height, width)
