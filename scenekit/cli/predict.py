@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
+    from scenekit.structures.cameras import Camera
 
 LONGEST_STEM = 180
 """Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
