@@ -51,6 +51,7 @@ FLOORS = (
     "weights",
     "training",
     "testing",
+    "ros",
     "cli",
 )
 """The rooms of `scenekit/` from the ground floor up: a module imports only from its own room and those below."""
@@ -86,9 +87,11 @@ WORDS_OF_MODALITIES = {
     "scenekit/recipe/renaming.py": {"points"},
     "scenekit/data/labels/coverage.py": {"points"},
     "scenekit/cli/predict.py": {"depth"},
+    "scenekit/ros/bags.py": {"depth", "points"},
+    "scenekit/ros/markers.py": {"points"},
 }
-"""Where a word that also is a modality's name is that of a key, a file format, points of skeletons, or an option of the
-command line."""
+"""Where a word that also is a modality's name is that of a key, a file format, points of skeletons, an option of the
+command line, or what is in a bag."""
 
 ONE_PASS = tuple(
     f"model/{name}.py" for name in ("scene_model", "region_selection", "plan", "head", "postprocess", "build", "board")
@@ -111,6 +114,8 @@ NAMES_KINDS_OF_VALUES: dict[str, str] = {
     "scenekit/graph/query_grammar.py": "the query language has a word for attributes",
     "scenekit/io/mesh_files.py": "files of meshes hold meshes",
     "scenekit/metrics/boxes3d/errors.py": "a protocol on 3D boxes",
+    "scenekit/ros/detections.py": "messages of ROS hold masks, label maps and 3D boxes",
+    "scenekit/ros/markers.py": "messages of Foxglove hold keypoints",
     "scenekit/visualization/export/mesh_scene.py": "files of solids hold meshes, whatever kind of value gives them",
 }
 """The files of the core that may import them all the same, and why."""
