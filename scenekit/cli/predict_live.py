@@ -17,8 +17,8 @@ from scenekit.errors import InputError
 
 if TYPE_CHECKING:
     from scenekit.model.scene_model import SceneModel
-    from scenekit.structures.cameras import Camera
     from scenekit.streaming.statistics import StreamStats
+    from scenekit.structures.cameras import Camera
 
 
 BudgetOption = Annotated[
