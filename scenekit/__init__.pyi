@@ -20,6 +20,7 @@ from .hooks import Coverage as Coverage
 from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
 from .hooks import LabelerSpec as LabelerSpec
+from .hooks import ModalitySpec as ModalitySpec
 from .hooks import Policy as Policy
 from .hooks import RuntimeSpec as RuntimeSpec
 from .hooks import TaskSpec as TaskSpec

@@ -15,6 +15,7 @@ HEADINGS = {
     "detector": "detectors",
     "dataset": "datasets",
     "labeler": "labelers",
+    "modality": "modalities",
     "balancer": "balancers",
     "weights": "weights",
     "runtime": "runtimes",
@@ -25,7 +26,7 @@ MORE = ("stages", "configure", "prepare")
 
 
 def plugins(as_json: JsonOption = False) -> None:
-    """List tasks, backbones, detectors, data sets, balancers, weights and runtimes, and the plugins that failed."""
+    """List tasks, backbones, detectors, data sets, modalities, balancers, weights, runtimes, and failed plugins."""
     from scenekit.hooks import registry
 
     found = registry()

@@ -34,6 +34,7 @@ def collate(
     keys: Collection[Key[Any, Any]],
     config: InputConfig,
     seeds: Sequence[int] | None = None,
+    inputs: Collection[str] = (),
 ) -> tuple[ImageBatch, Targets]:
     """Pack samples of network size into a batch and its targets.
 
@@ -47,6 +48,7 @@ def collate(
         keys: Keys to pack, where some sample supervises them.
         config: How images are normalized and padded.
         seeds: One number per image, from which its regions are sampled.
+        inputs: Modalities to pack, where some sample comes with them.
 
     Returns:
         The batch and its targets.
@@ -58,6 +60,8 @@ def collate(
         config,
         cameras=[sample.scene.camera for sample in samples],
         seeds=seeds,
+        inputs=[sample.inputs for sample in samples],
+        names=inputs,
     )
     regions = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
     values, valid, covered = {}, {}, {}

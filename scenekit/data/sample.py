@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from scenekit.keys import OBJECTS, Key, Stream
@@ -60,6 +61,8 @@ class Sample:
     """Unique within the data set."""
     geometry: Geometry | None = None
     """How transforms changed the stored image; None where they did not."""
+    inputs: Mapping[str, Float[Tensor, "_ _ _"]] = field(default_factory=dict)
+    """What the image comes with, by modality, in pixels of the image; NaN where there is nothing."""
 
     @property
     def origin(self) -> ImageOrigin:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DatasetSpec,
         DetectorSpec,
         LabelerSpec,
+        ModalitySpec,
         RuntimeSpec,
         TaskSpec,
         WeightSource,
@@ -91,6 +92,27 @@ def scenekit_labelers() -> Iterable[LabelerSpec]:
     def scenekit_labelers():
         yield sk.LabelerSpec(name="distance", summary="metres to each 3D box", needs=(sk.BOXES3D,),
                              provides=(DISTANCE,), build=lambda: distances)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_modalities() -> Iterable[ModalitySpec]:
+    """Return what images may come with beside their pixels. Called once, at first use.
+
+    Tasks name what they read in `TaskSpec.inputs`; a model without such a task gives the same results without it.
+
+    ```python
+    def read_heat(value, options, image):
+        degrees = torch.as_tensor(value).float()
+        if tuple(degrees.shape) != image.size:
+            raise sk.InputError(f"heat: expected the size of the image, {image.size}, got {tuple(degrees.shape)}")
+        return degrees[None]
+
+    @sk.hookimpl
+    def scenekit_modalities():
+        yield sk.ModalitySpec(name="heat", summary="degrees Celsius [H W]", read=read_heat)
     ```
     """
     raise NotImplementedError

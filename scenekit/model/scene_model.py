@@ -5,6 +5,7 @@ Letters: B images, N rows of a stream in the whole batch.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +23,10 @@ from scenekit.model.budget import Budget
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.ledger import Ledger
+from scenekit.model.modalities import InputValues, Maps
 from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged
-from scenekit.model.plan import Plan, Step, required_keys
+from scenekit.model.plan import Plan, Step, step_of
 from scenekit.model.postprocess import Finisher
 from scenekit.model.prediction import Predictor, Request, several
 from scenekit.model.preprocess import make_batch
@@ -97,7 +99,7 @@ class SceneModel(nn.Module):
             tasks[name][1].provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
-            + [Step(name, required_keys(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
+            + [step_of(spec) for spec in self.specs.values()],
             given=(IMAGES,),
         )
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
@@ -127,6 +129,11 @@ class SceneModel(nn.Module):
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks on top of the core."""
         return tuple(self.specs)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Modalities that tasks read where images come with them, by their names in `ImageBatch.inputs`."""
+        return tuple(dict.fromkeys(name for spec in self.specs.values() for name in spec.inputs))
 
     @property
     def learns_from(self) -> tuple[Key[Any, Any], ...]:
@@ -179,7 +186,7 @@ class SceneModel(nn.Module):
             PluginError: A detector does not keep external regions.
         """
         given = given or {}
-        order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given))
+        order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given), batch.inputs)
         timer = timer or StepTimer(batch.pixels.device)
         losses: dict[str, Tensor] = {}
         parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)
@@ -207,12 +214,18 @@ class SceneModel(nn.Module):
         if self.device.type == "meta":
             raise InputError("the model is on the meta device, without weights; load it on a device, such as 'cpu'")
 
-    def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
+    def preprocess(
+        self,
+        images: Sequence[ImageSource],
+        cameras: Sequence[Camera | None] | None = None,
+        inputs: Sequence[Maps] | None = None,
+    ) -> ImageBatch:
         """Read, resize, normalize and pad images into one batch of the model's device and type.
 
         Args:
             images: Images in any form that `predict` accepts.
             cameras: Their cameras in original pixels, where they are known.
+            inputs: Maps by modality in original pixels, such as `Sample.inputs`; only what a task reads is kept.
 
         Returns:
             The batch.
@@ -222,7 +235,9 @@ class SceneModel(nn.Module):
         """
         self._check_weights()
         pixels = [read_image(image) for image in images]
-        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device, self.dtype)
+        read = [{name: value for name, value in maps.items() if name in self.inputs} for maps in inputs or ()]
+        batch = make_batch(pixels, self.config.input, cameras=cameras, inputs=read or None)
+        return batch.to(self.device, self.dtype)
 
     def scenes(
         self,
@@ -264,7 +279,7 @@ class SceneModel(nn.Module):
         return [scenes[image] for image in sorted(scenes)]
 
     @overload
-    def predict(  # type: ignore[overload-overlap]  # an open file is an iterator of lines, too
+    def predict(
         self,
         images: ImageSource,
         tasks: str | Collection[str] | None = ...,
@@ -274,6 +289,7 @@ class SceneModel(nn.Module):
         *,
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> Scene: ...
     @overload
     def predict(
@@ -288,6 +304,7 @@ class SceneModel(nn.Module):
         on_error: Literal["raise"] | None = ...,
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> list[Scene]: ...
     @overload
     def predict(
@@ -302,6 +319,7 @@ class SceneModel(nn.Module):
         on_error: Literal["return"],
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> list[Scene | InputError]: ...
     @overload
     def predict(
@@ -316,6 +334,7 @@ class SceneModel(nn.Module):
         on_error: Literal["return"] | None = ...,
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> Iterator[Scene | InputError]: ...
     @overload
     def predict(
@@ -330,6 +349,7 @@ class SceneModel(nn.Module):
         on_error: Literal["raise"],
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> Iterator[Scene]: ...
     def predict(
         self,
@@ -343,13 +363,14 @@ class SceneModel(nn.Module):
         on_error: Any = None,
         budget: Any = None,
         ledger: Any = None,
+        **inputs: Any,
     ) -> Scene | list[Scene] | list[Scene | InputError] | Iterator[Scene] | Iterator[Scene | InputError]:
         """Predict the Scene of one image, of a list of images, or of an iterator (lazily).
 
         An image is a path; the bytes of an image file, or such a file opened for reading; a PIL image; an array [H W 3]
         or a tensor [3 H W], each uint8 or floats in 0..1 (see `scenekit.io.images.read_image` for all that they may
         hold). A tuple, and an array or tensor with a dimension more, is a list of images. A `VideoFrame` is an image
-        that brings its camera and its moment.
+        that brings its camera, its moment and what else came with it.
 
         Args:
             images: One image or several.
@@ -375,20 +396,25 @@ class SceneModel(nn.Module):
                 the cheapest tasks have. What does not fit is in `left_out` of the Scene, and logged once.
             ledger: What `sk.cost(model)` returned. By default it is measured on the first image of its size, which
                 takes many passes, and kept with the model.
+            inputs: What images come with, by modality: `depth` or `points`, and options such as `depth_scale`; of
+                several images one for all, or one each, in place of the `inputs` of a VideoFrame. Tasks that read it
+                say so; the others are as without it.
 
         Returns:
             A scene for each image, in original pixels.
 
         Raises:
-            InputError: An image cannot be read, the model has no such task, external regions cannot be of the image, or
-                nothing fits the budget.
+            InputError: An image cannot be read, the model has no such task, external regions or inputs cannot be of the
+                image, no modality has the name of an argument, or nothing fits the budget.
         """
         collection = several(images)
         as_list = isinstance(collection, Sequence)
         default = "raise" if collection is None or as_list else "return"
         on_error = default if on_error is None else on_error
         self._check_weights()
-        request = Request.of(self, tasks, threshold, batch_size, on_error, Budget.of(budget, ledger, given))
+        arguments = [name for name in inspect.signature(self.predict).parameters if name != "inputs"]
+        further = InputValues.of(inputs, arguments)
+        request = Request.of(self, tasks, threshold, batch_size, on_error, Budget.of(budget, ledger, given), further)
         if collection is None:
             return Predictor(self, request).one(images, given, camera)
         scenes = Predictor(self, request).each(collection, given, camera)
