@@ -351,7 +351,8 @@ class Predictor:
         # The camera as it is known, not as it results from resizing twice.
         cameras, paths = [image.camera] * count, [image.path] * count
         (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, timer, images=[place])
-        return replace(scene, left_out=request.left_out, moment=image.moment)
+        by_itself = image.moment is None and not request.left_out
+        return scene if by_itself else replace(scene, left_out=request.left_out, moment=image.moment)
 
 
 def _size_of(pixels: Pixels) -> Size:
