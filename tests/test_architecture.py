@@ -44,6 +44,7 @@ FLOORS = (
     "model",
     "data",
     "evaluation",
+    "tracking",
     "graph",
     "visualization",
     "detection",
@@ -89,6 +90,7 @@ KEYS_OF_THE_CORE = {"IMAGES", "BACKBONE_FEATURES", "FEATURES", "PROPOSALS", "OBJ
 
 KINDS_OF_VALUES = {
     *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),
+    "APPEARANCE",
     *("BOXES3D", "MESHES", "VOXELS", "TRUNCATION", "VISIBILITY", "PHRASE_CAPTIONS"),
     *("CLASSIFICATION", "LOCALIZATION", "ImageClasses", "LocatedClasses"),
     *("Masks", "Keypoints", "Captions", "Boxes3D", "Meshes", "Panoptic", "Segment", "Relations", "Pairs"),

@@ -14,6 +14,7 @@ from scenekit.hooks.records import (
     Policy,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
 )
 from scenekit.hooks.specs import hookimpl
@@ -34,6 +35,7 @@ __all__ = [
     "Registry",
     "RuntimeSpec",
     "TaskSpec",
+    "TrackerSpec",
     "WeightSource",
     "hookimpl",
     "naming_plugin",

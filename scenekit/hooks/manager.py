@@ -25,6 +25,7 @@ from scenekit.hooks.records import (
     LabelerSpec,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
 )
 from scenekit.io.streams import diverted
@@ -39,6 +40,7 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "balancer": ("scenekit_balancers", BalancerSpec),
     "weights": ("scenekit_weights", WeightSource),
     "runtime": ("scenekit_runtimes", RuntimeSpec),
+    "tracker": ("scenekit_trackers", TrackerSpec),
 }
 """Kinds of records: the hook that returns them and their type."""
 

@@ -1,8 +1,8 @@
 """Text files of tracks, one file a sequence and one line an object in a frame: MOTChallenge's and KITTI's.
 
 MOTChallenge: frame (from 1), id, left, top (pixels, the first one is 1), width, height, score (of ground truth: 0 for
-what is not considered), and where there are more columns the class and the visible share, or three times -1. KITTI: frame
-(from 0), id, then the columns of `scenekit.io.kitti_labels`. Letters: M lines.
+what is not considered), and where there are more columns the class and the visible share, or three times -1. KITTI:
+frame (from 0), id, then the columns of `scenekit.io.kitti_labels`. Letters: M lines.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from scenekit.hooks import (
     Registry,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
     hookimpl,
     manager,
@@ -43,6 +44,7 @@ RECORDS: dict[str, Any] = {
     "labeler": LabelerSpec("metres", "derived", (), (DISTANCE,), dict),
     "balancer": BalancerSpec("even", "all alike", dict),
     "weights": WeightSource("acme", "a zoo", str),
+    "tracker": TrackerSpec("tags", "numbers", lambda config: print),  # type: ignore[arg-type, return-value]
     "runtime": RuntimeSpec("acme", "an accelerator", ".acme", print, str),
 }
 

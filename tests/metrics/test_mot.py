@@ -125,7 +125,9 @@ def write_mot(root: Path, name: str, seed: int, frames: int = 15, objects: int =
                 size = f"{x2 - x1:.3f},{y2 - y1:.3f}"
                 found.append(f"{frame},{identity},{x1 + dx:.3f},{y1 + dy:.3f},{size},0.9,-1,-1,-1")
         for x1, y1, x2, y2 in boxes(random, 2):
-            found.append(f"{frame},{random.integers(50, 10**6)},{x1:.3f},{y1:.3f},{x2 - x1:.3f},{y2 - y1:.3f},0.4,-1,-1,-1")
+            found.append(
+                f"{frame},{random.integers(50, 10**6)},{x1:.3f},{y1:.3f},{x2 - x1:.3f},{y2 - y1:.3f},0.4,-1,-1,-1"
+            )
     folder = root / "gt" / name / "gt"
     folder.mkdir(parents=True)
     (folder / "gt.txt").write_text("\n".join(known) + "\n")
@@ -172,7 +174,7 @@ def write_kitti(root: Path, name: str, seed: int, frames: int = 15, objects: int
                 found.append(f"{frame} {row if frame < 9 else row + 40} {kind} -1 -1 -10 {moved} {rest} 0.9")
         for area in boxes(random, 2):
             known.append(f"{frame} -1 DontCare -1 -1 -10 {' '.join(f'{v:.3f}' for v in area)} {rest}")
-        for extra in boxes(random, 4) + [0, 0, -20, -5]:
+        for extra in boxes(random, 4) - np.array([0, 0, 20, 5]):
             extra[2:] = np.maximum(extra[2:], extra[:2] + 1)
             box = " ".join(f"{value:.3f}" for value in extra)
             found.append(f"{frame} {random.integers(100, 10**6)} Car -1 -1 -10 {box} {rest} 0.5")
@@ -278,7 +280,7 @@ def test_classes_by_name_and_number(folders: Callable[..., tuple[Path, Path]]) -
     assert {name: rows["combined"]["MOTA"] for name, rows in found.items()} == {"car": 1, "1": 1, "7": 0}
     assert any("has objects of other classes than 1, which are left out" in line for line in notes.lines())
     assert any("has no object of the class '7' that counts; nothing is measured" in line for line in notes.lines())
-    with pytest.raises(InputError, match="--class pedestrain: expected a number from 1, .* did you mean 'pedestrian'"):
+    with pytest.raises(InputError, match=r"--class pedestrain: expected a number from 1, .* did you mean 'pedestrian'"):
         score_mot_files(*folders(), classes=["pedestrain"])
 
 

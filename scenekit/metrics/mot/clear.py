@@ -86,8 +86,8 @@ class Clear:
         """Compute the metrics.
 
         Returns:
-            MOTA (at most 1; 0 without targets), MOTP (mean similarity of the matches), recall and precision as fractions, and the counts
-            IDS, FP, FN, MT, PT, ML and Frag.
+            MOTA (at most 1; 0 without targets), MOTP (mean similarity of the matches), recall and precision as
+            fractions, and the counts IDS, FP, FN, MT, PT, ML and Frag.
         """
         targets = max(1, self.matched + self.missed)
         wrong = self.missed + self.extra + self.switches

@@ -44,7 +44,7 @@ DONT_CARE = "dontcare"
 """KITTI's class of regions in which predictions do not count."""
 
 MOST_OCCLUDED, MOST_TRUNCATED, MIN_HEIGHT = 2, 0, 25
-"""KITTI: targets beyond these steps do not count; predictions without a target that are no higher, in pixels, neither."""
+"""KITTI: targets beyond these steps do not count; nor do predictions without a target that are no higher (pixels)."""
 
 MOST_WITHIN = 0.5
 """Share of a prediction without a target that may lie in a region in which predictions do not count."""

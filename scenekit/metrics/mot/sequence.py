@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class MotObjects:
         """
         order = np.argsort(self.frames, kind="stable")
         edges = np.searchsorted(self.frames[order], np.arange(count + 1))
-        return [order[start:end] for start, end in zip(edges[:-1], edges[1:], strict=True)]
+        return [order[start:end] for start, end in pairwise(edges)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +126,6 @@ def _numbered(ids: list[Any], name: str) -> tuple[Int[np.ndarray, " _"], ...]:
     for number, row in enumerate(frames):
         if len(np.unique(row)) < len(row):
             raise InputError(f"frame {number} has a {name} id more than once: {row.tolist()}; each is one object")
-    known, numbers = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *frames]), return_inverse=True)
+    _, numbers = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *frames]), return_inverse=True)
     edges = np.cumsum([len(row) for row in frames])[:-1]
     return tuple(np.split(numbers, edges)) if frames else ()
