@@ -38,9 +38,9 @@ class TrackerBench:
     tracker: Tracker
     keys: tuple[Key[Any, Any], ...]
 
-    def scene(self, places: Sequence[float], number: int, later: float = 0.0) -> Scene:
+    def scene(self, places: Sequence[int], number: int, later: float = 0.0) -> Scene:
         """Return a scene with objects at these places, left to right."""
-        boxes = torch.tensor([[x, 20.0, x + 24, 60.0] for x in places]).reshape(-1, 4)
+        boxes = torch.tensor([[x, 20.0, x + 24.0, 60.0] for x in places]).reshape(-1, 4)
         labels = torch.arange(len(places)) % len(VOCABULARY.things)
         objects = Objects(boxes, labels, scores=torch.full((len(places),), 0.95))
         moment = Moment(number * STEP + later, number)

@@ -18,7 +18,7 @@ SINGLE = -1
 def save_tracks(
     scenes: Iterable[Scene | InputError],
     path: str | Path,
-    format: TrackFormat = "motchallenge",
+    format: str = "motchallenge",
     classes: Iterable[str] | None = None,
 ) -> None:
     """Write the tracks of a stream as a text file, which `scenekit score mot` reads.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
@@ -18,8 +18,6 @@ from scenekit.structures.moments import Moment
 from scenekit.tracking.smoothing import Smoother
 from scenekit.tracking.tracker import UNCONFIRMED, Tracker
 
-Unconfirmed: TypeAlias = Literal["drop", "keep"]
-
 RATE = 25.0
 """Images a second of streams whose scenes have no time."""
 
@@ -28,10 +26,10 @@ def track(
     scenes: Iterable[Scene | InputError],
     tracker: str | Tracker = "associate",
     *,
-    smooth: float | None = None,
+    smooth: float | int | None = None,
     votes: bool = False,
-    unconfirmed: Unconfirmed = "drop",
-    rate: float = RATE,
+    unconfirmed: str = "drop",
+    rate: float | int = RATE,
     **options: Any,
 ) -> Iterator[Scene | InputError]:
     """Track the objects of a stream: yield its scenes with ids that last, one after the other, lazily.
@@ -109,7 +107,7 @@ def _tracked(
     spec: TrackerSpec | None,
     tracker: Tracker,
     smoother: Smoother | None,
-    unconfirmed: Unconfirmed,
+    unconfirmed: str,
     clock: _Clock,
 ) -> Iterator[Scene | InputError]:
     tracker.reset()

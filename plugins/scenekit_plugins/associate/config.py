@@ -10,9 +10,9 @@ from scenekit.config import Config
 class AssociateConfig(Config):
     """Options of the tracker `associate`."""
 
-    birth: float = Field(default=0.5, ge=0, le=1)
+    birth: float = Field(default=0.8, ge=0, le=1)
     """Smallest score of an object that a new track begins with."""
-    high: float = Field(default=0.5, ge=0, le=1)
+    high: float = Field(default=0.6, ge=0, le=1)
     """Objects that score less are matched last, with tracks that are left, by their boxes alone."""
     hits: int = Field(default=2, ge=1)
     """Images in which a track must have an object before it is confirmed; tracks of the first image are at once."""
@@ -20,6 +20,8 @@ class AssociateConfig(Config):
     """Seconds after which a track without objects ends; one that is not confirmed ends with the first image without."""
     box: float = Field(default=1.0, ge=0)
     """Weight of the IoU of the box with the one that the track's motion predicts."""
+    margin: float = Field(default=0.3, ge=0, le=1)
+    """Share of their sides that boxes grow by on each side before their IoU is computed, so that fast objects overlap."""
     mask: float = Field(default=0.5, ge=0)
     """Weight of the IoU of the masks, moved with their boxes; 0 where there are none."""
     distance: float = Field(default=1.0, ge=0)
@@ -28,7 +30,7 @@ class AssociateConfig(Config):
     """Weight of the appearance."""
     least: float = Field(default=0.25, ge=0, le=1)
     """Smallest weighted mean of these, each 0 to 1, of a match."""
-    least_low: float = Field(default=0.4, ge=0, le=1)
+    least_low: float = Field(default=0.6, ge=0, le=1)
     """Smallest IoU of a match with an object that scores less than `high`."""
     reach: float = Field(default=1.5, gt=0)
     """How far an object may be from the predicted box without overlapping it, in diagonals of the box."""

@@ -29,7 +29,7 @@ def similarity(tracks: Sequence[Track], seen: Seen, config: AssociateConfig) -> 
     expected = _stacked([track.expected for track in tracks], 4)
     overlap = box_iou(expected, seen.boxes)
     parts = [
-        (config.box, overlap),
+        (config.box, box_iou(_grown(expected, config.margin), _grown(seen.boxes, config.margin))),
         (config.mask, _mask_overlap(tracks, expected, seen, overlap) if config.mask else None),
         (config.distance, closeness(tracks, seen, config.max_distance) if config.distance else None),
         (config.appearance, likeness(tracks, seen, config.alike) if config.appearance else None),
@@ -56,7 +56,8 @@ def overlaps(tracks: Sequence[Track], seen: Seen, config: AssociateConfig) -> Ta
     Returns:
         0 to 1, or -1.
     """
-    overlap = box_iou(_stacked([track.expected for track in tracks], 4), seen.boxes)
+    expected = _stacked([track.expected for track in tracks], 4)
+    overlap = box_iou(_grown(expected, config.margin), _grown(seen.boxes, config.margin))
     return np.where(_labels_differ(tracks, seen) & config.same_class, -1.0, overlap)
 
 
@@ -121,6 +122,12 @@ def _possible(
     """Return whether an object may be that of a track: by its label, and by how far it is from the predicted box."""
     near = (overlap > 0) | (_gaps(expected, seen.boxes) < config.reach)
     return near & ~(_labels_differ(tracks, seen) & config.same_class)
+
+
+def _grown(boxes: Float[np.ndarray, "M 4"], margin: float) -> Float[np.ndarray, "M 4"]:
+    """Return boxes with a margin of this share of their sides on each side."""
+    more = margin * (boxes[:, 2:] - boxes[:, :2])
+    return np.concatenate((boxes[:, :2] - more, boxes[:, 2:] + more), axis=1)
 
 
 def _gaps(expected: Float[np.ndarray, "T 4"], boxes: Float[np.ndarray, "N 4"]) -> Table:
