@@ -95,6 +95,7 @@ from .structures.vocabulary import Skeleton as Skeleton
 from .structures.vocabulary import Vocabulary as Vocabulary
 from .tracking import Tracker as Tracker
 from .tracking import save_tracks as save_tracks
+from .tracking import score_tracks as score_tracks
 from .tracking import track as track
 from .training.loop import train as train
 from .visualization.export.mesh_scene import save_mesh as save_mesh

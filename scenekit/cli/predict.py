@@ -15,6 +15,7 @@ from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
 from scenekit.cli.stream_sinks import STDOUT, Targets
 from scenekit.cli.stream_sources import Selection, kind_of
+from scenekit.cli.stream_tracking import Tracking, is_tracker_name
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -52,6 +53,18 @@ def predict(
     ] = None,
     stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            "--track",
+            metavar="[NAME]",
+            help="Give the objects of a video ids that last, by this tracker; by default associate.",
+        ),
+    ] = None,
+    smooth: Annotated[
+        float | None,
+        typer.Option("--smooth", metavar="SECONDS", min=0.0, help="With --track: average values over so long."),
+    ] = None,
     results: Annotated[
         str | None,
         typer.Option(
@@ -149,12 +162,17 @@ def predict(
     if (kind := kind_of(images)) is not None:
         predict_stream.refuse(kind, for_images)
         targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
+        tracking = Tracking.of(track, smooth)
+        targets.check_tracks(tracking is not None)
         predict_stream.check(kind, images, selection, targets)
         network = loaded(model, across_classes, device)
+        if tracking is not None:
+            network, wanted = tracking.prepared(network, wanted)
         scenes = predict_stream.predictor(network, wanted, threshold, focal)
+        scenes = scenes if tracking is None else tracking.of_frames(scenes)
         predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
-    refuse_for_images(start, stop, every, as_json)
+    refuse_for_images(start, stop, every, as_json, track, smooth)
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
@@ -177,7 +195,10 @@ def predict(
         raise typer.Exit(USER_ERROR)
 
 
-predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson")}  # type: ignore[attr-defined]
+predict.optional_values = {  # type: ignore[attr-defined]
+    "--json": (".json", ".jsonl", ".ndjson"),
+    "--track": is_tracker_name,
+}
 
 
 def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
@@ -201,7 +222,14 @@ def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
     return on_device(network, device)
 
 
-def refuse_for_images(start: float | None, stop: float | None, every: int, as_json: str | None) -> None:
+def refuse_for_images(
+    start: float | None,
+    stop: float | None,
+    every: int,
+    as_json: str | None,
+    track: str | None = None,
+    smooth: float | None = None,
+) -> None:
     """Check that no option is set that is for videos.
 
     Args:
@@ -209,11 +237,14 @@ def refuse_for_images(start: float | None, stop: float | None, every: int, as_js
         stop: Value of --stop.
         every: Value of --every.
         as_json: Value of --json.
+        track: Value of --track.
+        smooth: Value of --smooth.
 
     Raises:
         InputError: One of them is set.
     """
-    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
+    for_videos = {"--start": start, "--stop": stop, "--track": track, "--smooth": smooth}
+    for option, is_set in (*((name, value is not None) for name, value in for_videos.items()), ("--every", every != 1)):
         if is_set:
             raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
     if as_json not in (None, STDOUT):

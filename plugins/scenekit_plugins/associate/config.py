@@ -21,7 +21,7 @@ class AssociateConfig(Config):
     box: float = Field(default=1.0, ge=0)
     """Weight of the IoU of the box with the one that the track's motion predicts."""
     margin: float = Field(default=0.3, ge=0, le=1)
-    """Share of their sides that boxes grow by on each side before their IoU is computed, so that fast objects overlap."""
+    """Share of their sides that boxes grow by on each side for their IoU, so that those of fast objects overlap."""
     mask: float = Field(default=0.5, ge=0)
     """Weight of the IoU of the masks, moved with their boxes; 0 where there are none."""
     distance: float = Field(default=1.0, ge=0)
@@ -36,7 +36,7 @@ class AssociateConfig(Config):
     """How far an object may be from the predicted box without overlapping it, in diagonals of the box."""
     max_distance: float = Field(default=2.0, gt=0)
     """Metres between predicted and current place of a 3D box at which their similarity is 0."""
-    alike: float = Field(default=0.8, ge=-1, lt=1)
+    alike: float = Field(default=0.5, ge=-1, lt=1)
     """Cosine of the appearance of two objects at which their similarity is 0."""
     same_class: bool = True
     """Whether a track only gets objects of its label; otherwise another label costs `relabel`."""

@@ -1,0 +1,101 @@
+"""The part of `scenekit predict` that is about tracking: --track and --smooth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from scenekit.cli.predict_stream import Predict
+from scenekit.cli.stream_sinks import STDOUT
+from scenekit.errors import InputError
+
+if TYPE_CHECKING:
+    from scenekit.hooks import TrackerSpec
+    from scenekit.model.scene_model import SceneModel
+    from scenekit.scene import Scene
+    from scenekit.structures.moments import VideoFrame
+
+DEFAULT = "associate"
+"""The tracker of --track without a name."""
+
+
+def is_tracker_name(word: str) -> bool:
+    """Return whether the word after --track is its value: names of trackers have no dot, as sources have.
+
+    Args:
+        word: The word; empty where there is none.
+
+    Returns:
+        False for other options, for numbers of cameras and for files and addresses.
+    """
+    return bool(word) and not word.startswith("-") and not word.isdecimal() and "." not in word and ":" not in word
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How objects are tracked."""
+
+    spec: TrackerSpec
+    """The record of the tracker."""
+    smooth: float | None
+    """Seconds over which values are averaged; None for none."""
+
+    @classmethod
+    def of(cls, name: str | None, smooth: float | None) -> Tracking | None:
+        """Return what the options ask for, and check it.
+
+        Args:
+            name: Value of --track; None where it is not set.
+            smooth: Value of --smooth.
+
+        Returns:
+            The tracking, if any.
+
+        Raises:
+            InputError: There is no such tracker, its package is missing, or --smooth comes without --track.
+        """
+        from scenekit.hooks import registry
+        from scenekit.tracking.smoothing import Smoother
+        from scenekit.tracking.track import built
+
+        if name is None:
+            if smooth is not None:
+                raise InputError("--smooth averages the values of tracked objects; add --track")
+            return None
+        spec: TrackerSpec = registry().get("tracker", DEFAULT if name == STDOUT else name)
+        built(spec, {})
+        Smoother.of(smooth, votes=False)
+        return cls(spec, smooth)
+
+    def prepared(self, network: SceneModel, tasks: Sequence[str] | None) -> tuple[SceneModel, Sequence[str] | None]:
+        """Return a model with the tasks without weights that the tracker reads.
+
+        Args:
+            network: The model.
+            tasks: Names of tasks that are asked for; all if None.
+
+        Returns:
+            The model, and the names with those of the tasks that were added.
+        """
+        from scenekit.model.added import with_keys
+
+        more = with_keys(network, self.spec.uses)
+        added = [name for name in more.tasks if name not in network.tasks]
+        return more, tasks if tasks is None else [*tasks, *added]
+
+    def of_frames(self, predict: Predict) -> Predict:
+        """Return what predicts and tracks the scenes of the frames of one source.
+
+        Args:
+            predict: Predicts scenes.
+
+        Returns:
+            The function; each call begins with new tracks.
+        """
+        from scenekit.tracking import track
+
+        def tracked(frames: Iterator[VideoFrame]) -> Iterator[Scene]:
+            return cast("Iterator[Scene]", track(predict(frames), self.spec.name, smooth=self.smooth))
+
+        return tracked
