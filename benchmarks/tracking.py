@@ -57,10 +57,17 @@ class Contender:
         return replace(scene, values={k: v for k, v in scene.values.items() if k in self.keys}, moment=moment)
 
 
-ALL = (sk.MASKS, sk.BOXES3D, sk.APPEARANCE)
+SOLID = (sk.BOXES3D, sk.APPEARANCE)
+ALL = (sk.MASKS, *SOLID)
+STRICT = {"birth": 0.8, "high": 0.6}
+"""Fewer tracks that are none, and fewer of objects that a model is not sure of."""
+
 CONTENDERS = {
     "ByteTrack (trackers)": Contender("trackers/bytetrack"),
-    "ByteTrack (trackers), our thresholds": Contender(
+    "ByteTrack (trackers), from 0.5": Contender(
+        "trackers/bytetrack", options={"track_activation_threshold": 0.5, "high_conf_det_threshold": 0.5}
+    ),
+    "ByteTrack (trackers), from 0.8": Contender(
         "trackers/bytetrack", options={"track_activation_threshold": 0.8, "high_conf_det_threshold": 0.6}
     ),
     "SORT (trackers)": Contender("trackers/sort"),
@@ -72,10 +79,13 @@ CONTENDERS = {
     "associate, boxes and appearance": Contender("associate", (sk.APPEARANCE,)),
     "associate, boxes and 3D boxes": Contender("associate", (sk.BOXES3D,)),
     "associate, boxes and 3D boxes, without poses": Contender("associate", (sk.BOXES3D,), pose=False),
-    "associate, boxes, 3D boxes and appearance": Contender("associate", (sk.BOXES3D, sk.APPEARANCE)),
+    "associate, boxes, 3D boxes and appearance": Contender("associate", SOLID),
     "associate, everything": Contender("associate", ALL),
-    "associate, everything, objects from 0.5": Contender("associate", ALL, threshold=0.5),
-    "associate, everything, one stage": Contender("associate", ALL, threshold=0.6),
+    "associate, everything, no object below 0.5": Contender("associate", ALL, threshold=0.5),
+    "associate, boxes, birth 0.8": Contender("associate", options=STRICT),
+    "associate, boxes, 3D boxes and appearance, birth 0.8": Contender("associate", SOLID, options=STRICT),
+    "associate, everything, birth 0.8": Contender("associate", ALL, options=STRICT),
+    "associate, everything, birth 0.8, three hits": Contender("associate", ALL, options={**STRICT, "hits": 3}),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,6 +60,10 @@ def predict(
             metavar="[NAME]",
             help="Give the objects of a video ids that last, by this tracker; by default associate.",
         ),
+    ] = None,
+    track_options: Annotated[
+        list[str] | None,
+        typer.Option("--track-set", metavar="KEY=VALUE", help="An option of the tracker, as birth=0.3; repeatable."),
     ] = None,
     smooth: Annotated[
         float | None,
@@ -162,7 +166,7 @@ def predict(
     if (kind := kind_of(images)) is not None:
         predict_stream.refuse(kind, for_images)
         targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
-        tracking = Tracking.of(track, smooth)
+        tracking = Tracking.of(track, smooth, track_options or ())
         targets.check_tracks(tracking is not None)
         predict_stream.check(kind, images, selection, targets)
         network = loaded(model, across_classes, device)
@@ -172,7 +176,7 @@ def predict(
         scenes = scenes if tracking is None else tracking.of_frames(scenes)
         predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
-    refuse_for_images(start, stop, every, as_json, track, smooth)
+    refuse_for_images(start, stop, every, as_json, {"--track": track, "--track-set": track_options, "--smooth": smooth})
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
@@ -227,8 +231,7 @@ def refuse_for_images(
     stop: float | None,
     every: int,
     as_json: str | None,
-    track: str | None = None,
-    smooth: float | None = None,
+    tracking: Mapping[str, object],
 ) -> None:
     """Check that no option is set that is for videos.
 
@@ -237,15 +240,14 @@ def refuse_for_images(
         stop: Value of --stop.
         every: Value of --every.
         as_json: Value of --json.
-        track: Value of --track.
-        smooth: Value of --smooth.
+        tracking: Values of the options of tracking.
 
     Raises:
         InputError: One of them is set.
     """
-    for_videos = {"--start": start, "--stop": stop, "--track": track, "--smooth": smooth}
-    for option, is_set in (*((name, value is not None) for name, value in for_videos.items()), ("--every", every != 1)):
-        if is_set:
+    for_videos = {"--start": start, "--stop": stop, "--every": None if every == 1 else every, **tracking}
+    for option, value in for_videos.items():
+        if value is not None:
             raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
     if as_json not in (None, STDOUT):
         raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")

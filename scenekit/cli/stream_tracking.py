@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from scenekit.cli.evaluate import parsed_options
 from scenekit.cli.predict_stream import Predict
 from scenekit.cli.stream_sinks import STDOUT
 from scenekit.errors import InputError
@@ -40,33 +41,38 @@ class Tracking:
     """The record of the tracker."""
     smooth: float | None
     """Seconds over which values are averaged; None for none."""
+    options: Mapping[str, Any]
+    """Options of the tracker."""
 
     @classmethod
-    def of(cls, name: str | None, smooth: float | None) -> Tracking | None:
+    def of(cls, name: str | None, smooth: float | None, options: Sequence[str] = ()) -> Tracking | None:
         """Return what the options ask for, and check it.
 
         Args:
             name: Value of --track; None where it is not set.
             smooth: Value of --smooth.
+            options: Values of --track-set.
 
         Returns:
             The tracking, if any.
 
         Raises:
-            InputError: There is no such tracker, its package is missing, or --smooth comes without --track.
+            InputError: There is no such tracker or option, its package is missing, or --track is missing.
         """
         from scenekit.hooks import registry
         from scenekit.tracking.smoothing import Smoother
         from scenekit.tracking.track import built
 
         if name is None:
-            if smooth is not None:
-                raise InputError("--smooth averages the values of tracked objects; add --track")
+            if smooth is not None or options:
+                option = "--track-set" if options else "--smooth"
+                raise InputError(f"{option} is for tracked objects; add --track")
             return None
+        values = parsed_options(options, "--track-set")
         spec: TrackerSpec = registry().get("tracker", DEFAULT if name == STDOUT else name)
-        built(spec, {})
+        built(spec, values)
         Smoother.of(smooth, votes=False)
-        return cls(spec, smooth)
+        return cls(spec, smooth, values)
 
     def prepared(self, network: SceneModel, tasks: Sequence[str] | None) -> tuple[SceneModel, Sequence[str] | None]:
         """Return a model with the tasks without weights that the tracker reads.
@@ -96,6 +102,6 @@ class Tracking:
         from scenekit.tracking import track
 
         def tracked(frames: Iterator[VideoFrame]) -> Iterator[Scene]:
-            return cast("Iterator[Scene]", track(predict(frames), self.spec.name, smooth=self.smooth))
+            return cast("Iterator[Scene]", track(predict(frames), self.spec.name, smooth=self.smooth, **self.options))
 
         return tracked

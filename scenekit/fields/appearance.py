@@ -31,7 +31,7 @@ def unit_vectors(vectors: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
         vectors: Any vectors; one of zeros stays one.
 
     Returns:
-        Directions; their cosines differ from the exact ones by about 1e-4.
+        Directions; their cosines differ from the exact ones by about 0.001.
     """
     return F.normalize(_steps(vectors), dim=1)
 

@@ -43,7 +43,8 @@ def with_task(model: SceneModel, task: str, **options: Any) -> SceneModel:
     known = [model.stages[name] for name in model.stages]
     more = SceneModel(config, model.core, [*known, *brought], {**tasks, task: (spec, head)}, model.pooler, owners)  # type: ignore[list-item, dict-item]
     head.to(model.device).train(model.training)
-    more.training = model.training
+    for container in (more, more.stages, more.heads):
+        container.training = model.training
     return more
 
 

@@ -83,10 +83,10 @@ class Smoother:
             scene = self._elected(scene, rows, moment)
         if self.seconds is None:
             return scene
-        for last, at, before, now in self._groups(rows):
-            scene = self._blended(scene, moment, last, at, before, now)
         oldest = moment.time - REMEMBERED * self.seconds
         self.earlier = {name: last for name, last in self.earlier.items() if last.moment.time >= oldest}
+        for last, at, before, now in self._groups(rows):
+            scene = self._blended(scene, moment, last, at, before, now)
         self.earlier |= {name: _Earlier(scene, row, moment) for name, row in rows.items()}
         return scene
 

@@ -44,7 +44,11 @@ def test_frames_without_moments_are_counted(tmp_path: Path) -> None:
 def test_tracks_of_ground_truth_score_one(tmp_path: Path) -> None:
     (tmp_path / "gt").mkdir()
     (tmp_path / "pred").mkdir()
-    for folder, stream in (("gt", iter(crossing())), ("pred", sk.track(crossing()))):
+    truth = [
+        replace(one, streams={sk.OBJECTS: replace(one.objects, ids=torch.tensor([5, 3]), scores=None)})
+        for one in crossing()
+    ]
+    for folder, stream in (("gt", iter(truth)), ("pred", sk.track(crossing()))):
         sk.save_tracks(stream, tmp_path / folder / "clip.txt", classes=["car"])
     found = score_mot_files(tmp_path / "gt", tmp_path / "pred", notes=Notes())["pedestrian"]["combined"]
     assert (found["HOTA"], found["MOTA"], found["IDF1"]) == (1, 1, 1)

@@ -14,6 +14,7 @@ from torch import Tensor
 import scenekit as sk
 from scenekit.errors import InputError, PluginError
 from scenekit.structures import Masks, Moment, Vocabulary
+from scenekit.tracking.track import _Clock
 from tests.tracking.streams import SIZE, STEP, box, crossing, ids, scene, without_moments
 
 WEIGHT = sk.Key("tests.tracking.weight", of=sk.OBJECTS, doc="kilograms [N]")
@@ -73,7 +74,7 @@ def test_unknown_entries_stay() -> None:
 
 def test_failed_images_are_passed_on_and_count() -> None:
     """After a gap of three images the object is where its motion puts it, beyond its last box."""
-    boxes = [box(10 + 25 * number, width=20) for number in range(9)]
+    boxes = [box(10 + 15 * number) for number in range(9)]
     stream: list[sk.Scene | InputError] = [scene([one], number) for number, one in enumerate(boxes)]
     error = InputError("frame 5: damaged")
     stream[5:8] = [error] * 3
@@ -158,10 +159,11 @@ def test_bad_options_before_the_first_scene(options: dict[str, Any], message: st
 
 def test_what_is_no_stream_of_scenes() -> None:
     untyped = inspect.unwrap(sk.track)
+    clock = inspect.unwrap(_Clock.failed)
     with pytest.raises(InputError, match="got a single scene"):
         untyped(crossing(1)[0])
     with pytest.raises(InputError, match=r"track expects scenes, .* got 'clip.mp4'"):
-        list(untyped(["clip.mp4"]))
+        clock(_Clock(25.0), "clip.mp4")
     with pytest.raises(InputError, match="smooth: expected seconds, a number above 0, got 'fast'"):
         untyped([], smooth="fast")
 

@@ -10,9 +10,9 @@ from scenekit.config import Config
 class AssociateConfig(Config):
     """Options of the tracker `associate`."""
 
-    birth: float = Field(default=0.8, ge=0, le=1)
+    birth: float = Field(default=0.5, ge=0, le=1)
     """Smallest score of an object that a new track begins with."""
-    high: float = Field(default=0.6, ge=0, le=1)
+    high: float = Field(default=0.5, ge=0, le=1)
     """Objects that score less are matched last, with tracks that are left, by their boxes alone."""
     hits: int = Field(default=2, ge=1)
     """Images in which a track must have an object before it is confirmed; tracks of the first image are at once."""

@@ -20,6 +20,9 @@ from scenekit_plugins.associate.objects import Seen
 from scenekit_plugins.associate.similarity import overlaps, similarity
 from scenekit_plugins.associate.tracks import Track
 
+ROUNDING = 1e-6
+"""Seconds by which times may be off."""
+
 Measure = Callable[[Sequence[Track], Seen, AssociateConfig], Float[np.ndarray, "T N"]]
 
 
@@ -52,6 +55,7 @@ class Associate(Tracker):
         """
         seen = Seen.of(scene)
         is_first = self.time is None
+        self.tracks = [track for track in self.tracks if self._lives(track, seen.time)]
         self._predict(seen)
         owners = self._matched(seen)
         born = [row for row in self._free(owners, seen) if seen.scores[row] >= self.config.birth]
@@ -59,8 +63,12 @@ class Associate(Tracker):
             self.tracks.append(Track.begin(seen, row))
             owners[row] = self.tracks[-1]
         self._confirm([track for track in owners if track is not None], is_first)
-        self.tracks = [track for track in self.tracks if self._lives(track, seen.time)]
+        self.tracks = [track for track in self.tracks if track.id >= 0 or track.time == seen.time]
         return torch.tensor([-1 if track is None else track.id for track in owners], dtype=torch.int64)
+
+    def _lives(self, track: Track, time: float) -> bool:
+        """Return whether a track goes on: it had an object in the image before, or not long ago."""
+        return track.time == self.time or time - track.time <= self.config.lost + ROUNDING
 
     def _predict(self, seen: Seen) -> None:
         """Move all tracks on to the time of an image; places of another frame of coordinates are forgotten."""
@@ -117,7 +125,3 @@ class Associate(Tracker):
         for track in tracks:
             if track.id < 0 and (is_first or track.hits >= self.config.hits):
                 track.id, self.count = self.count, self.count + 1
-
-    def _lives(self, track: Track, time: float) -> bool:
-        """Return whether a track goes on after an image."""
-        return track.time == time or (track.id >= 0 and time - track.time <= self.config.lost)
