@@ -101,12 +101,12 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.perf_counter()
     pairs = list(predicted(arguments.model, arguments.split, arguments.clips, arguments.cache))
-    metrics = {}
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
     for every in arguments.every:
         rate = RATE / every
+        rows = metrics.setdefault(f"{rate:g} frames a second", {})
         for name, contender in CONTENDERS.items():
-            found = scored(contender, pairs, every)
-            metrics[f"{name}, {rate:g} frames a second"] = found
+            found = rows[name] = scored(contender, pairs, every)
             print(f"{name:46} {rate:4g}/s " + " ".join(f"{key} {found[key]:8g}" for key in SHOWN), flush=True)
     facts = {"model": arguments.model, "split": arguments.split, "clips": len(pairs)}
     result = {**without_options(machine(torch.device("cpu"))), **facts, "seconds": round(time.perf_counter() - began)}

@@ -67,7 +67,7 @@ def track_format(name: str) -> TrackFormat:
         if name == known:
             return known
     raise InputError(
-        f"unknown format {name!r}{nearest(name, TRACK_FORMATS)}; tracks are read as {' or '.join(TRACK_FORMATS)}"
+        f"unknown format of tracks {name!r}{nearest(name, TRACK_FORMATS)}"
     )
 
 

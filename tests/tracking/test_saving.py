@@ -65,7 +65,7 @@ def test_objects_without_a_track_are_left_out(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     given = crossing(1)[0]
-    with pytest.raises(InputError, match="unknown format 'mot'"):
+    with pytest.raises(InputError, match="unknown format of tracks 'mot'"):
         sk.save_tracks([given], tmp_path / "a.txt", format="mot")
     with pytest.raises(InputError, match="there is no class 'persons'; did you mean 'person'"):
         sk.save_tracks([given], tmp_path / "a.txt", classes=["persons"])
