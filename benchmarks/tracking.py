@@ -59,6 +59,7 @@ class Contender:
 
 SOLID = (sk.BOXES3D, sk.APPEARANCE)
 ALL = (sk.MASKS, *SOLID)
+MASKED = {"mask": 0.5}
 STRICT = {"birth": 0.8, "high": 0.6}
 """Fewer tracks that are none, and fewer of objects that a model is not sure of."""
 
@@ -75,17 +76,19 @@ CONTENDERS = {
     "BoT-SORT (trackers), without pixels": Contender("trackers/botsort"),
     "C-BIoU (trackers)": Contender("trackers/cbiou"),
     "associate, boxes": Contender("associate"),
-    "associate, boxes and masks": Contender("associate", (sk.MASKS,)),
+    "associate, boxes and masks": Contender("associate", (sk.MASKS,), options=MASKED),
     "associate, boxes and appearance": Contender("associate", (sk.APPEARANCE,)),
     "associate, boxes and 3D boxes": Contender("associate", (sk.BOXES3D,)),
     "associate, boxes and 3D boxes, without poses": Contender("associate", (sk.BOXES3D,), pose=False),
     "associate, boxes, 3D boxes and appearance": Contender("associate", SOLID),
-    "associate, everything": Contender("associate", ALL),
-    "associate, everything, no object below 0.5": Contender("associate", ALL, threshold=0.5),
+    "associate, everything": Contender("associate", ALL, options=MASKED),
+    "associate, everything, no object below 0.5": Contender("associate", ALL, threshold=0.5, options=MASKED),
     "associate, boxes, birth 0.8": Contender("associate", options=STRICT),
     "associate, boxes, 3D boxes and appearance, birth 0.8": Contender("associate", SOLID, options=STRICT),
-    "associate, everything, birth 0.8": Contender("associate", ALL, options=STRICT),
-    "associate, everything, birth 0.8, three hits": Contender("associate", ALL, options={**STRICT, "hits": 3}),
+    "associate, everything, birth 0.8": Contender("associate", ALL, options={**STRICT, **MASKED}),
+    "associate, everything, birth 0.8, three hits": Contender(
+        "associate", ALL, options={**STRICT, **MASKED, "hits": 3}
+    ),
 }
 
 

@@ -74,7 +74,7 @@ class Tracking:
         Smoother.of(smooth, votes=False)
         return cls(spec, smooth, values)
 
-    def prepared(self, network: SceneModel, tasks: Sequence[str] | None) -> tuple[SceneModel, Sequence[str] | None]:
+    def prepared(self, network: SceneModel, tasks: list[str] | None) -> tuple[SceneModel, list[str] | None]:
         """Return a model with the tasks without weights that the tracker reads.
 
         Args:

@@ -134,7 +134,8 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         mean = Boxes3D(now.center * scale[:, None], blending.mean(before.size, now.size), turned, scores)
         rows = kept.nonzero()[:, 0]
         parts = ((now.center, mean.center), (now.size, mean.size), (now.rotation, mean.rotation))
-        return Boxes3D(*(own.index_put((rows,), other[rows]) for own, other in parts), scores)
+        center, size, rotation = (own.index_put((rows,), other[rows]) for own, other in parts)
+        return Boxes3D(center, size, rotation, scores)
 
     def validate(self, item: Boxes3D, frame: Frame) -> Validated:
         """Drop boxes without volume or rotation, and those behind the camera."""
@@ -209,4 +210,5 @@ def _nearest_rotations(matrices: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 3 3
     """Return the rotations next to weighted means of rotations: of upright boxes the mean of yaw on the circle."""
     left, _, right = torch.linalg.svd(matrices.nan_to_num(0.0))
     sign = torch.linalg.det(left @ right)
-    return torch.cat((left[..., :2], left[..., 2:] * sign[:, None, None]), dim=-1) @ right
+    rotations: Float[Tensor, "N 3 3"] = torch.cat((left[..., :2], left[..., 2:] * sign[:, None, None]), dim=-1) @ right
+    return rotations

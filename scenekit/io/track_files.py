@@ -66,9 +66,7 @@ def track_format(name: str) -> TrackFormat:
     for known in TRACK_FORMATS:
         if name == known:
             return known
-    raise InputError(
-        f"unknown format of tracks {name!r}{nearest(name, TRACK_FORMATS)}"
-    )
+    raise InputError(f"unknown format of tracks {name!r}{nearest(name, TRACK_FORMATS)}")
 
 
 def guess_format(path: Path) -> TrackFormat | None:

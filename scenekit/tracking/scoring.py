@@ -62,7 +62,8 @@ def _objects(scenes: Iterable[Scene | InputError]) -> MotObjects:
                 column.append(np.asarray(part))
     empty = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, int), np.zeros(0, int))
     whole = [np.concatenate((none, *column)) for none, column in zip(empty, columns, strict=True)]
-    return MotObjects(*whole[:4], considered=whole[4])
+    frames, ids, boxes, labels, considered = whole
+    return MotObjects(frames, ids, boxes, labels, considered=considered)
 
 
 def _sequence(known: MotObjects, predicted: MotObjects, length: int) -> Sequence:

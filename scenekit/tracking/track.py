@@ -147,7 +147,7 @@ def checked_ids(ids: object, scene: Scene) -> Int[Tensor, " N"]:
     known = numbers[numbers != UNCONFIRMED]
     if bool((known < 0).any()):
         raise PluginError(f"a tracker must return ids from 0, or -1 for none, got {int(known.min())}")
-    if len(known.unique()) < len(known):
+    if len(set(known.tolist())) < len(known):
         raise PluginError(f"a tracker must return each id once for an image, got {numbers.tolist()}")
     return numbers
 

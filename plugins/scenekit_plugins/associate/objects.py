@@ -116,7 +116,8 @@ def _at(grid: Bool[np.ndarray, "_ _"], rows: Int[np.ndarray, " _"], columns: Int
     """Return the entries of a grid at rows and columns, False beyond it."""
     height, width = grid.shape
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
-    return inside & grid[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
+    values: Grid = inside & grid[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
+    return values
 
 
 def grid_iou(first: Grid, box: Float[np.ndarray, "4"], second: Grid, other: Float[np.ndarray, "4"]) -> float:

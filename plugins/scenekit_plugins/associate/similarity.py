@@ -78,7 +78,8 @@ def closeness(tracks: Sequence[Track], seen: Seen, most: float) -> Table | None:
     metres = np.linalg.norm(expected[:, None] - seen.places, axis=-1)
     # A distance errs with the distance from the camera: beyond ten times `most` the limit grows with it.
     far = np.ones(len(seen)) if seen.far is None else np.maximum(1.0, seen.far / (10 * most))
-    return np.clip(1 - metres / (most * far), 0.0, 1.0)
+    close: Table = np.clip(1 - metres / (most * far), 0.0, 1.0)
+    return close
 
 
 def likeness(tracks: Sequence[Track], seen: Seen, least: float) -> Table | None:
@@ -97,7 +98,8 @@ def likeness(tracks: Sequence[Track], seen: Seen, least: float) -> Table | None:
     channels = seen.looks.shape[1]
     known = [track.look if track.look is not None and len(track.look) == channels else None for track in tracks]
     looks = _stacked([np.full(channels, np.nan) if look is None else look for look in known], channels)
-    return np.clip((looks @ seen.looks.T - least) / (1 - least), 0.0, 1.0)
+    alike: Table = np.clip((looks @ seen.looks.T - least) / (1 - least), 0.0, 1.0)
+    return alike
 
 
 def _mask_overlap(

@@ -109,7 +109,8 @@ def _alignment(sequence: Sequence) -> Float[np.ndarray, "I J"]:
         share = np.divide(similarity, either, out=np.zeros_like(similarity), where=either > LEAST)
         together[np.ix_(owners, found)] += share
     either = targets[:, None] + predictions - together
-    return np.divide(together, either, out=np.zeros_like(together), where=either > 0)
+    alignment: Float[np.ndarray, "I J"] = np.divide(together, either, out=np.zeros_like(together), where=either > 0)
+    return alignment
 
 
 def _sums(

@@ -143,7 +143,7 @@ def paired(targets: MotObjects, predictions: MotObjects, rules: Rules, length: i
         kept[0].append(targets.ids[owners][counts])
         kept[1].append(predictions.ids[found][valid])
         similarities.append(iou[counts][:, valid])
-    return Sequence.of(*kept, similarities)
+    return Sequence.of(kept[0], kept[1], similarities)
 
 
 def _not_excused(
@@ -172,4 +172,5 @@ def _share_within(boxes: Float[np.ndarray, "P 4"], regions: Float[np.ndarray, "_
     sides = np.minimum(boxes[:, None, 2:], regions[:, 2:]) - np.maximum(boxes[:, None, :2], regions[:, :2])
     shared = np.maximum(sides, 0).prod(axis=-1)
     areas = np.broadcast_to((boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)[:, None], shared.shape)
-    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+    share: Float[np.ndarray, "P _"] = np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+    return share

@@ -48,7 +48,10 @@ class MotObjects:
         return len(self.ids)
 
     def __getitem__(self, rows: Any) -> MotObjects:
-        return MotObjects(**{name: None if column is None else column[rows] for name, column in vars(self).items()})
+        columns: dict[str, Any] = {
+            name: None if column is None else column[rows] for name, column in vars(self).items()
+        }
+        return MotObjects(**columns)
 
     def by_frame(self, count: int) -> list[Int[np.ndarray, " _"]]:
         """Return the rows of each frame.
@@ -90,14 +93,14 @@ class Sequence:
         Raises:
             InputError: An identity repeats within a frame, or the numbers of entries do not fit.
         """
-        numbered = tuple(_numbered(ids, name) for ids, name in ((targets, "target"), (predictions, "prediction")))
+        numbered = _numbered(targets, "target"), _numbered(predictions, "prediction")
         tables = tuple(np.asarray(table, dtype=float) for table in similarities)
         for number, parts in enumerate(zip(*numbered, tables, strict=True)):
             wanted = len(parts[0]), len(parts[1])
             if parts[2].shape != wanted and parts[2].size != 0:
                 raise InputError(f"frame {number}: expected similarities of shape {wanted}, got {parts[2].shape}")
         shaped = (t.reshape(len(g), len(p)) for g, p, t in zip(*numbered, tables, strict=True))
-        return cls(*numbered, tuple(shaped))
+        return cls(numbered[0], numbered[1], tuple(shaped))
 
     def __len__(self) -> int:
         return len(self.targets)
