@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import output, predict_stream, scene_files
+from scenekit.cli import bag_streams, output, predict_live, predict_stream, scene_files
 from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
 from scenekit.cli.stream_sinks import STDOUT, Targets
-from scenekit.cli.stream_sources import Selection, kind_of
-from scenekit.cli.stream_tracking import Tracking, is_tracker_name
+from scenekit.cli.stream_sources import KINDS, Selection, kind_of
+from scenekit.cli.stream_tracking import SmoothOption, Tracking, TrackOption, TrackSetOption, is_tracker_name
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -32,7 +32,9 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...|VIDEO...", help="Image files; or videos: files, camera 0, rtsp://...", show_default=False
+            metavar="IMAGE...|VIDEO...|BAG...",
+            help="Image files; or videos: files, camera 0, rtsp://...; or bags of ROS 2: .mcap files, folders.",
+            show_default=False,
         ),
     ],
     model: output.ModelOption = "small",
@@ -44,8 +46,8 @@ def predict(
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Write drawings and a JSON file per image here; of videos a drawn video and JSON lines. Or a .mp4 for"
-            " one video.",
+            help="Write drawings and a JSON file per image here; of videos and bags a drawn video and JSON lines. Or a"
+            " .mp4 or .mcap for one of them.",
         ),
     ] = None,
     start: Annotated[
@@ -53,22 +55,13 @@ def predict(
     ] = None,
     stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
-    track: Annotated[
-        str | None,
-        typer.Option(
-            "--track",
-            metavar="[NAME]",
-            help="Give the objects of a video ids that last, by this tracker; by default associate.",
-        ),
-    ] = None,
-    track_options: Annotated[
-        list[str] | None,
-        typer.Option("--track-set", metavar="KEY=VALUE", help="An option of the tracker, as birth=0.3; repeatable."),
-    ] = None,
-    smooth: Annotated[
-        float | None,
-        typer.Option("--smooth", metavar="SECONDS", min=0.0, help="With --track: average values over so long."),
-    ] = None,
+    track: TrackOption = None,
+    track_options: TrackSetOption = None,
+    smooth: SmoothOption = None,
+    budget: predict_live.BudgetOption = None,
+    rates: predict_live.RatesOption = None,
+    as_live: predict_live.LiveOption = False,
+    stats: predict_live.StatsOption = None,
     results: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +137,12 @@ def predict(
             help="Focal length of the camera, in pixels of the images; without it metres rely on an assumed one.",
         ),
     ] = None,
+    topic: bag_streams.TopicOption = None,
+    depth_topic: bag_streams.DepthTopicOption = None,
+    points_topic: bag_streams.PointsTopicOption = None,
+    info_topic: bag_streams.InfoTopicOption = None,
+    world_frame: bag_streams.WorldFrameOption = None,
+    distro: bag_streams.DistroOption = "jazzy",
     as_json: Annotated[
         str | None,
         typer.Option(
@@ -163,20 +162,30 @@ def predict(
         "--format": results, "--graph": graph, "--relations": relations, "--all-relations": all_relations,
         "--mesh": mesh, "--rerun": rerun, "--given": given, "--proposals": proposals,
     }  # fmt: skip
-    if (kind := kind_of(images)) is not None:
+    live = predict_live.LiveOptions(budget, rates, as_live, stats)
+    live.check()
+    of_bags = bag_streams.BagOptions(topic, depth_topic, points_topic, info_topic, world_frame)
+    if (kind := kind_of(images, (of_bags.kind(), *KINDS))) is not None:
         predict_stream.refuse(kind, for_images)
-        targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
-        tracking = Tracking.of(track, smooth, track_options or ())
+        if kind.name != "bags":
+            predict_stream.refuse(kind, of_bags.named(), "bags")
+        targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
+        selection, tracking = Selection(start, stop, every), Tracking.of(track, smooth, track_options or ())
         targets.check_tracks(tracking is not None)
         predict_stream.check(kind, images, selection, targets)
         network = loaded(model, across_classes, device)
         if tracking is not None:
             network, wanted = tracking.prepared(network, wanted)
-        scenes = predict_stream.predictor(network, wanted, threshold, focal)
-        scenes = scenes if tracking is None else tracking.of_frames(scenes)
-        predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
+        asked = (network, wanted, threshold, focal)
+        plain = partial(predict_stream.paired, predict_stream.predictor(*asked))
+        scenes = partial(live.scenes, *asked) if live.used else plain
+        scenes = scenes if tracking is None else partial(tracking.pairs, scenes)
+        with live.reported(targets.printed):
+            predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
-    refuse_for_images(start, stop, every, as_json, {"--track": track, "--track-set": track_options, "--smooth": smooth})
+    of_tracking = {"--track": track, "--track-set": track_options, "--smooth": smooth}
+    refuse_for_images(start, stop, every, as_json, of_bags.named(), of_tracking)
+    live.refuse()
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
@@ -192,7 +201,9 @@ def predict(
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
-        predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), regions, focal)
+        predict = partial(
+            scene_of, partial(network.predict, tasks=wanted, threshold=threshold, budget=budget), regions, focal
+        )
         print_scenes(predicted(named, predict, unreadable, files.write), as_json is not None)
         files.finish()
     if unreadable:
@@ -201,6 +212,7 @@ def predict(
 
 predict.optional_values = {  # type: ignore[attr-defined]
     "--json": (".json", ".jsonl", ".ndjson"),
+    "--stats": (".json",),
     "--track": is_tracker_name,
 }
 
@@ -231,20 +243,25 @@ def refuse_for_images(
     stop: float | None,
     every: int,
     as_json: str | None,
+    of_bags: Mapping[str, object],
     tracking: Mapping[str, object],
 ) -> None:
-    """Check that no option is set that is for videos.
+    """Check that no option is set that is for videos or bags.
 
     Args:
         start: Value of --start.
         stop: Value of --stop.
         every: Value of --every.
         as_json: Value of --json.
-        tracking: Values of the options of tracking.
+        of_bags: Values of options that are for bags.
+        tracking: Values of options that are for tracking.
 
     Raises:
         InputError: One of them is set.
     """
+    for option, value in of_bags.items():
+        if value is not None:
+            raise InputError(f"{option} is for bags, and cannot be used with images; leave it out")
     for_videos = {"--start": start, "--stop": stop, "--every": None if every == 1 else every, **tracking}
     for option, value in for_videos.items():
         if value is not None:

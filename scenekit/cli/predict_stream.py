@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
@@ -30,6 +30,9 @@ AHEAD = 4
 
 Predict = Callable[[Iterator["VideoFrame"]], Iterator["Scene"]]
 """(frames) -> their scenes, lazily, one each in their order."""
+
+Pairs = Generator[tuple["Scene", "VideoFrame"], None, None]
+"""Scenes with their frames."""
 
 
 @dataclass
@@ -60,19 +63,20 @@ class Report:
         return self.source, self.frames, self.damaged, rate, objects or "none"
 
 
-def refuse(kind: Kind, options: Mapping[str, object]) -> None:
-    """Check that no option is set that is for images.
+def refuse(kind: Kind, options: Mapping[str, object], wanted: str = "images") -> None:
+    """Check that no option is set that is for other sources.
 
     Args:
         kind: Kind of the sources.
         options: Values by option.
+        wanted: What the options are for.
 
     Raises:
         InputError: One of them is set.
     """
     for option, value in options.items():
         if value not in (None, False):
-            raise InputError(f"{option} is for images, and cannot be used with {kind.name}; leave it out")
+            raise InputError(f"{option} is for {wanted}, and cannot be used with {kind.name}; leave it out")
 
 
 def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targets) -> None:
@@ -103,8 +107,8 @@ class StreamRun:
     """Which of their frames."""
     targets: Targets
     """Where the scenes go."""
-    predict: Predict
-    """Predicts scenes of frames."""
+    pairs: Callable[[FrameSource], Pairs]
+    """Predicts the scenes of a source, each with its frame."""
     device: torch.device
     """Device of the network."""
 
@@ -130,16 +134,13 @@ class StreamRun:
         """Predict the scenes of one source, and write each as soon as it is there."""
         report, began = Report(source.source), time.monotonic()
         total = self.selection.count(source.duration, source.rate)
-        with taken(paired(source, self.predict), sinks, self.device) as pairs:
+        # Closed before the source: a thread may still read from it.
+        with closing(self.pairs(source)) as found, taken(found, sinks, self.device) as pairs:
             for scene, _ in output.rated_progress(pairs, source.source, total):
                 report.frames += 1
                 report.objects.update(scene.counts())
         report.seconds, report.damaged = time.monotonic() - began, source.damaged
         return report
-
-
-Pairs = Iterator[tuple["Scene", "VideoFrame"]]
-"""Scenes with their frames."""
 
 
 @contextmanager
@@ -192,12 +193,12 @@ def take(sink: Sink, pair: tuple[Scene, VideoFrame]) -> tuple[Scene, VideoFrame]
     return pair
 
 
-def paired(frames: Iterator[VideoFrame], predict: Predict) -> Iterator[tuple[Scene, VideoFrame]]:
+def paired(predict: Predict, frames: Iterator[VideoFrame]) -> Pairs:
     """Yield the scene of each frame with the frame; no more frames are held than are being predicted.
 
     Args:
+        predict: Predicts scenes of frames.
         frames: The frames.
-        predict: Predicts their scenes.
 
     Yields:
         Scenes with their frames.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
 
 from scenekit.cli.evaluate import parsed_options
-from scenekit.cli.predict_stream import Predict
+from scenekit.cli.predict_stream import Pairs
 from scenekit.cli.stream_sinks import STDOUT
 from scenekit.errors import InputError
 
@@ -19,6 +22,26 @@ if TYPE_CHECKING:
 
 DEFAULT = "associate"
 """The tracker of --track without a name."""
+
+Predict = Callable[[Iterator["VideoFrame"]], Pairs]
+"""(frames) -> their scenes, with the frames, lazily."""
+
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="[NAME]",
+        help="Give the objects of a video ids that last, by this tracker; by default associate.",
+    ),
+]
+TrackSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--track-set", metavar="KEY=VALUE", help="An option of the tracker, as birth=0.3; repeatable."),
+]
+SmoothOption = Annotated[
+    float | None,
+    typer.Option("--smooth", metavar="SECONDS", min=0.0, help="With --track: average values over so long."),
+]
 
 
 def is_tracker_name(word: str) -> bool:
@@ -90,18 +113,24 @@ class Tracking:
         added = [name for name in more.tasks if name not in network.tasks]
         return more, tasks if tasks is None else [*tasks, *added]
 
-    def of_frames(self, predict: Predict) -> Predict:
-        """Return what predicts and tracks the scenes of the frames of one source.
+    def pairs(self, predict: Predict, frames: Iterator[VideoFrame]) -> Pairs:
+        """Yield the tracked scenes of the frames of one source; each call begins with new tracks.
 
         Args:
-            predict: Predicts scenes.
+            predict: Predicts scenes, with their frames.
+            frames: The frames.
 
-        Returns:
-            The function; each call begins with new tracks.
+        Yields:
+            Scenes with their frames.
         """
         from scenekit.tracking import track
 
-        def tracked(frames: Iterator[VideoFrame]) -> Iterator[Scene]:
-            return cast("Iterator[Scene]", track(predict(frames), self.spec.name, smooth=self.smooth, **self.options))
+        waiting: deque[VideoFrame] = deque()
 
-        return tracked
+        def scenes() -> Iterator[Scene]:
+            for scene, frame in predict(frames):
+                waiting.append(frame)
+                yield scene
+
+        for scene in track(scenes(), self.spec.name, smooth=self.smooth, **self.options):
+            yield cast("Scene", scene), waiting.popleft()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from scenekit.data.clip import Clip
 from scenekit.data.datasets import SampleSet, built
@@ -29,6 +29,18 @@ class ClipSet(Protocol):
         """Return one clip."""
 
 
+def is_clips(data: object) -> TypeGuard[ClipSet]:
+    """Return whether a data set gives clips; other data sets may have an attribute `samples` of another kind.
+
+    Args:
+        data: What a builder returned.
+
+    Returns:
+        Whether it is a `ClipSet`.
+    """
+    return isinstance(data, ClipSet) and isinstance(data.samples, SampleSet)
+
+
 def clips(name: str, split: str = "train", **options: Any) -> ClipSet:
     """Build a registered data set of clips; `sk.dataset` gives its frames one by one.
 
@@ -49,6 +61,6 @@ def clips(name: str, split: str = "train", **options: Any) -> ClipSet:
         InputError: An unknown name, split or option, or a data set of single images.
     """
     data = built(name, split, options)
-    if not isinstance(data, ClipSet):
+    if not is_clips(data):
         raise InputError(f"data set {name!r} has single images, no clips; open it with sk.dataset({name!r})")
     return data

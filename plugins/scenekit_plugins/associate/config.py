@@ -23,7 +23,7 @@ class AssociateConfig(Config):
     margin: float = Field(default=0.3, ge=0, le=1)
     """Share of their sides that boxes grow by on each side for their IoU, so that those of fast objects overlap."""
     mask: float = Field(default=0.0, ge=0)
-    """Weight of the IoU of the masks, moved with their boxes: it takes time, and improved no track of synthetic clips."""
+    """Weight of the IoU of the masks, moved with their boxes; it takes time, and improved no synthetic clips."""
     distance: float = Field(default=1.0, ge=0)
     """Weight of the distance of the 3D box from the predicted one, in the world where scenes have poses."""
     appearance: float = Field(default=1.0, ge=0)
