@@ -37,15 +37,15 @@ def score_tracks(
     Raises:
         InputError: The numbers of scenes differ, or their classes.
     """
-    scores, truth, found = scores or TrackingScores(), list(ground_truth), list(tracked)
-    if len(truth) != len(found):
-        raise InputError(f"expected a tracked scene for each of {len(truth)} frames, got {len(found)}")
-    things = {scene.vocabulary.things for scene in (*truth, *found) if isinstance(scene, Scene)}
+    scores, targets, found = scores or TrackingScores(), list(ground_truth), list(tracked)
+    if len(targets) != len(found):
+        raise InputError(f"expected a tracked scene for each of {len(targets)} frames, got {len(found)}")
+    things = {scene.vocabulary.things for scene in (*targets, *found) if isinstance(scene, Scene)}
     if len(things) > 1:
         raise InputError("ground truth and tracks have different classes; relabel one of them")
-    known, predicted = _objects(truth), _objects(found)
+    known, predicted = _objects(targets), _objects(found)
     for label in sorted({*known.classes.tolist(), *predicted.classes.tolist()}):
-        part = _sequence(known[known.classes == label], predicted[predicted.classes == label], len(truth))
+        part = _sequence(known[known.classes == label], predicted[predicted.classes == label], len(targets))
         scores.update(f"{name} {next(iter(things))[label]}".strip(), part)
     return scores
 

@@ -142,7 +142,8 @@ def _gaps(expected: Float[np.ndarray, "T 4"], boxes: Float[np.ndarray, "N 4"]) -
 
 def _labels_differ(tracks: Sequence[Track], seen: Seen) -> Bool[np.ndarray, "T N"]:
     labels: Int[np.ndarray, " T"] = np.array([track.label for track in tracks], dtype=np.int64)
-    return labels[:, None] != seen.labels
+    differ: Bool[np.ndarray, "T N"] = labels[:, None] != seen.labels
+    return differ
 
 
 def _stacked(rows: Sequence[Float[np.ndarray, " _"]], columns: int) -> Float[np.ndarray, "T _"]:

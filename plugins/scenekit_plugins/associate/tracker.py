@@ -121,7 +121,7 @@ class Associate(Tracker):
         return [row for row, owner in enumerate(owners) if owner is None and seen.tracked[row]]
 
     def _confirm(self, tracks: Sequence[Track], is_first: bool) -> None:
-        """Give tracks with enough objects an id."""
+        """Number tracks that have enough objects."""
         for track in tracks:
             if track.id < 0 and (is_first or track.hits >= self.config.hits):
                 track.id, self.count = self.count, self.count + 1
