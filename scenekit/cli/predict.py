@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +13,16 @@ import typer
 from scenekit.cli import bag_streams, output, predict_live, predict_stream, scene_files
 from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
-from scenekit.cli.stream_sinks import STDOUT, Targets
+from scenekit.cli.stream_sinks import Targets
 from scenekit.cli.stream_sources import KINDS, Selection, kind_of
-from scenekit.cli.stream_tracking import SmoothOption, Tracking, TrackOption, TrackSetOption, is_tracker_name
+from scenekit.cli.stream_tracking import (
+    SmoothOption,
+    Tracking,
+    TrackOption,
+    TrackSetOption,
+    is_tracker_name,
+    refuse_tracking,
+)
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -32,7 +39,7 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...|VIDEO...|BAG...",
+            metavar="IMAGE|VIDEO|BAG...",
             help="Image files; or videos: files, camera 0, rtsp://...; or bags of ROS 2: .mcap files, folders.",
             show_default=False,
         ),
@@ -172,7 +179,7 @@ def predict(
         targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
         selection, tracking = Selection(start, stop, every), Tracking.of(track, smooth, track_options or ())
         targets.check_tracks(tracking is not None)
-        predict_stream.check(kind, images, selection, targets)
+        predict_stream.check(kind, images, stems, selection, targets)
         network = loaded(model, across_classes, device)
         if tracking is not None:
             network, wanted = tracking.prepared(network, wanted)
@@ -183,8 +190,8 @@ def predict(
         with live.reported(targets.printed):
             predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
-    of_tracking = {"--track": track, "--track-set": track_options, "--smooth": smooth}
-    refuse_for_images(start, stop, every, as_json, of_bags.named(), of_tracking)
+    predict_stream.refuse_for_images(start, stop, every, as_json, of_bags.named())
+    refuse_tracking({"--track": track, "--track-set": track_options, "--smooth": smooth})
     live.refuse()
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
@@ -236,38 +243,6 @@ def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
     if across_classes is not None:
         network = with_suppression(network, across_classes)
     return on_device(network, device)
-
-
-def refuse_for_images(
-    start: float | None,
-    stop: float | None,
-    every: int,
-    as_json: str | None,
-    of_bags: Mapping[str, object],
-    tracking: Mapping[str, object],
-) -> None:
-    """Check that no option is set that is for videos or bags.
-
-    Args:
-        start: Value of --start.
-        stop: Value of --stop.
-        every: Value of --every.
-        as_json: Value of --json.
-        of_bags: Values of options that are for bags.
-        tracking: Values of options that are for tracking.
-
-    Raises:
-        InputError: One of them is set.
-    """
-    for option, value in of_bags.items():
-        if value is not None:
-            raise InputError(f"{option} is for bags, and cannot be used with images; leave it out")
-    for_videos = {"--start": start, "--stop": stop, "--every": None if every == 1 else every, **tracking}
-    for option, value in for_videos.items():
-        if value is not None:
-            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
-    if as_json not in (None, STDOUT):
-        raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
 
 
 def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
