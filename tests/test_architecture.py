@@ -45,6 +45,7 @@ FLOORS = (
     "streaming",
     "data",
     "evaluation",
+    "tracking",
     "graph",
     "visualization",
     "world",
@@ -105,6 +106,7 @@ KEYS_OF_THE_CORE = {"IMAGES", "BACKBONE_FEATURES", "FEATURES", "PROPOSALS", "OBJ
 
 KINDS_OF_VALUES = {
     *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),
+    "APPEARANCE",
     *("BOXES3D", "MESHES", "VOXELS", "TRUNCATION", "VISIBILITY", "PHRASE_CAPTIONS"),
     *("CLASSIFICATION", "LOCALIZATION", "ImageClasses", "LocatedClasses"),
     *("Masks", "Keypoints", "Captions", "Boxes3D", "Meshes", "Panoptic", "Segment", "Relations", "Pairs"),

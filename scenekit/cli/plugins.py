@@ -19,6 +19,7 @@ HEADINGS = {
     "balancer": "balancers",
     "weights": "weights",
     "runtime": "runtimes",
+    "tracker": "trackers",
 }
 KEY_LISTS = ("requires", "needs", "uses", "provides", "learns_from")
 TEXTS = ("url", "license")
@@ -26,7 +27,7 @@ MORE = ("stages", "configure", "prepare")
 
 
 def plugins(as_json: JsonOption = False) -> None:
-    """List tasks, backbones, detectors, data sets, modalities, balancers, weights, runtimes, and failed plugins."""
+    """List tasks, backbones, detectors, data sets, weights, trackers and the like, and the plugins that failed."""
     from scenekit.hooks import registry
 
     found = registry()

@@ -17,6 +17,14 @@ from scenekit.cli.main import USER_ERROR
 from scenekit.cli.modality_files import Inputs, camera_from, inputs_from
 from scenekit.cli.stream_sinks import Targets
 from scenekit.cli.stream_sources import KINDS, Selection, kind_of
+from scenekit.cli.stream_tracking import (
+    SmoothOption,
+    Tracking,
+    TrackOption,
+    TrackSetOption,
+    is_tracker_name,
+    refuse_tracking,
+)
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -57,6 +65,9 @@ def predict(
     ] = None,
     stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
+    track: TrackOption = None,
+    track_options: TrackSetOption = None,
+    smooth: SmoothOption = None,
     budget: predict_live.BudgetOption = None,
     rates: predict_live.RatesOption = None,
     as_live: predict_live.LiveOption = False,
@@ -195,16 +206,21 @@ def predict(
         if kind.name != "bags":
             predict_stream.refuse(kind, of_bags.named(), "bags")
         targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
-        selection = Selection(start, stop, every)
+        selection, tracking = Selection(start, stop, every), Tracking.of(track, smooth, track_options or ())
+        targets.check_tracks(tracking is not None)
         predict_stream.check(kind, images, stems, selection, targets)
         network = loaded(model, across_classes, device)
+        if tracking is not None:
+            network, wanted = tracking.prepared(network, wanted)
         asked = (network, wanted, threshold, known_camera)
         plain = partial(predict_stream.paired, predict_stream.predictor(*asked))
         scenes = partial(live.scenes, *asked) if live.used else plain
+        scenes = scenes if tracking is None else partial(tracking.pairs, scenes)
         with live.reported(targets.printed):
             predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
     predict_stream.refuse_for_images(start, stop, every, as_json, of_bags.named())
+    refuse_tracking({"--track": track, "--track-set": track_options, "--smooth": smooth})
     live.refuse()
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
@@ -231,7 +247,11 @@ def predict(
         raise typer.Exit(USER_ERROR)
 
 
-predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson"), "--stats": (".json",)}  # type: ignore[attr-defined]
+predict.optional_values = {  # type: ignore[attr-defined]
+    "--json": (".json", ".jsonl", ".ndjson"),
+    "--stats": (".json",),
+    "--track": is_tracker_name,
+}
 
 
 def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:

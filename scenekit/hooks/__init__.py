@@ -16,6 +16,7 @@ from scenekit.hooks.records import (
     Policy,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
 )
 from scenekit.hooks.specs import hookimpl
@@ -38,6 +39,7 @@ __all__ = [
     "Registry",
     "RuntimeSpec",
     "TaskSpec",
+    "TrackerSpec",
     "WeightSource",
     "hookimpl",
     "naming_plugin",

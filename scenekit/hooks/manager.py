@@ -26,6 +26,7 @@ from scenekit.hooks.records import (
     ModalitySpec,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
 )
 from scenekit.io.streams import diverted
@@ -41,6 +42,7 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "balancer": ("scenekit_balancers", BalancerSpec),
     "weights": ("scenekit_weights", WeightSource),
     "runtime": ("scenekit_runtimes", RuntimeSpec),
+    "tracker": ("scenekit_trackers", TrackerSpec),
 }
 """Kinds of records: the hook that returns them and their type."""
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from scenekit.structures.geometry import Geometry, Size
     from scenekit.structures.images import ImageBatch
     from scenekit.structures.vocabulary import Vocabulary
+    from scenekit.tracking.tracker import Tracker
     from scenekit.visualization.scene_canvas import Canvas
 
 API_VERSION = 1
@@ -371,6 +372,26 @@ class ModalitySpec:
     def input(self) -> str:
         """The name of its maps in `ImageBatch.inputs`."""
         return self.becomes or self.name
+
+
+@dataclass(frozen=True)
+class TrackerSpec:
+    """A way to give the objects of a stream ids that last."""
+
+    name: str
+    """The value of `sk.track(..., tracker=NAME)` and of `scenekit predict --track`."""
+    summary: str
+    """One line for `scenekit plugins`."""
+    build: Callable[[Any], Tracker]
+    """(config) -> a tracker that has seen no scene."""
+    config: type[Config] = Config
+    """The model of its options, the further arguments of `sk.track`."""
+    uses: tuple[Key[Any, Any], ...] = ()
+    """Keys that it reads where scenes have them, such as masks; a task without weights that provides one is added to
+    the model by `scenekit predict --track`."""
+
+    def __post_init__(self) -> None:
+        _check_keys(f"tracker {self.name!r}", "uses", self.uses)
 
 
 def _check_keys(owner: str, field_name: str, keys: object) -> None:

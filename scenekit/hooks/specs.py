@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ModalitySpec,
         RuntimeSpec,
         TaskSpec,
+        TrackerSpec,
         WeightSource,
     )
 
@@ -161,6 +162,26 @@ def scenekit_runtimes() -> Iterable[RuntimeSpec]:
     @sk.hookimpl
     def scenekit_runtimes():
         yield sk.RuntimeSpec(name="acme", summary="the acme accelerator", suffix=".acme", write=write, open=open_acme)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_trackers() -> Iterable[TrackerSpec]:
+    """Return trackers, which give the objects of a stream ids that last. Called once, at first use.
+
+    ```python
+    class Tags(sk.Tracker):
+        def reset(self):
+            pass  # it remembers nothing
+
+        def update(self, scene):
+            return scene[TAG]  # numbers that another task reads off the objects, -1 for none
+
+    @sk.hookimpl
+    def scenekit_trackers():
+        yield sk.TrackerSpec(name="tags", summary="their tags", uses=(TAG,), build=lambda config: Tags())
     ```
     """
     raise NotImplementedError

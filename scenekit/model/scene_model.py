@@ -89,9 +89,10 @@ class SceneModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self.core = core
         self.vocabulary = core.vocabulary
         self.pooler = pooler
-        self._owners = dict(owners or {})
+        self.owners = dict(owners or {})
         self.stages = nn.ModuleDict({stage.name: stage for stage in stages})
         self.heads = nn.ModuleDict({name: head for name, (_, head) in tasks.items()})
         self.specs = {name: spec for name, (spec, _) in tasks.items()}
@@ -117,12 +118,12 @@ class SceneModel(nn.Module):
     @property
     def core_stages(self) -> tuple[str, ...]:
         """Names of the stages that no task brings: the backbone, and those of the detector."""
-        return tuple(name for name in self.stages if not isinstance(self._owners.get(name), TaskSpec))
+        return tuple(name for name in self.stages if not isinstance(self.owners.get(name), TaskSpec))
 
     @property
     def task_stages(self) -> dict[str, str]:
         """The task that brings a stage, by name of the stage; those of the core are left out."""
-        owned = {name: self._owners.get(name) for name in self.stages}
+        owned = {name: self.owners.get(name) for name in self.stages}
         return {name: owner.name for name, owner in owned.items() if isinstance(owner, TaskSpec)}
 
     @property
@@ -192,7 +193,7 @@ class SceneModel(nn.Module):
         parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)
         for part in parts:
             selector = RegionSelector(part.board, targets, self.vocabulary, self._providers, threshold)
-            network = OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer)
+            network = OnePass(self.plan, self.stages, self.owners, self.specs, self.heads, selector, timer)
             losses |= network.run(order)
         return Outputs(batch, parts, given, losses, timer)
 

@@ -27,6 +27,7 @@ from scenekit.hooks import (
     Registry,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
     hookimpl,
     manager,
@@ -45,6 +46,7 @@ RECORDS: dict[str, Any] = {
     "modality": ModalitySpec("heat", "degrees", print),
     "balancer": BalancerSpec("even", "all alike", dict),
     "weights": WeightSource("acme", "a zoo", str),
+    "tracker": TrackerSpec("tags", "numbers", lambda config: print),  # type: ignore[arg-type, return-value]
     "runtime": RuntimeSpec("acme", "an accelerator", ".acme", print, str),
 }
 

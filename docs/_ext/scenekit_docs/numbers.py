@@ -260,6 +260,14 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/line.py",
     ),
     Result(
+        "tracking",
+        "Trackers",
+        "`small` on synthetic clips of 40 frames, with camera and pose: all trackers get the same objects, from a "
+        "score of 0.05 on. The counts of all clips and classes are summed. Those of the package trackers have its "
+        "default options, unless a row says otherwise. The thresholds of `associate` were chosen on other clips.",
+        "OMP_NUM_THREADS=1 python benchmarks/tracking.py",
+    ),
+    Result(
         "world",
         "Maps of clips",
         "Maps of synthetic clips with known poses, each visited twice: of the ground truth of the frames, of ground "
