@@ -76,6 +76,8 @@ class Scene:
     """Names of tasks that `predict` was asked for and left out, as they do not fit its budget."""
     moment: Moment | None = None
     """When, and from where, the image of a stream was taken; None for an image by itself."""
+    tracked: bool = False
+    """Whether the ids of the objects last over the images of the stream, see `sk.track`."""
 
     def __post_init__(self) -> None:
         if self.camera is not None:
@@ -218,6 +220,8 @@ class Scene:
         for stream, regions in {OBJECTS: self.objects, **self.streams}.items():
             data[stream.name] = regions_json(regions)
         data["objects"]["names"] = self.names()
+        if self.tracked:
+            data["objects"]["tracked"] = True
         for key, value in self.values.items():
             entries = key.field.encode(value, self.vocabulary)
             data[key.name] = blanked(entries, self.valid[key].tolist()) if key in self.valid else entries
@@ -260,8 +264,11 @@ class Scene:
                     values[key], rows = read_rows(key, entry, size, vocabulary)
                     if rows is not None:
                         valid[key] = rows
+        tracked = bool(data["objects"].get("tracked")) if OBJECTS in streams else False
         left_out = names_from_json("left_out", data.get("left_out", []))
-        return cls(size, vocabulary, streams, values, valid, camera, path, unknown, left_out, moment)._checked()
+        return cls(
+            size, vocabulary, streams, values, valid, camera, path, unknown, left_out, moment, tracked
+        )._checked()
 
     def _checked(self) -> Scene:
         """Return the scene, if it can be saved again, drawn and made a graph; an InputError names the entry."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scenekit.cli import output, scene_files
+from scenekit.cli.demo_clip import save_clip
 from scenekit.cli.predict import check_files, unique_stems
 
 if TYPE_CHECKING:
@@ -58,10 +59,13 @@ def demo(
         ),
     ] = None,
     threshold: output.ThresholdOption = 0.5,
+    clip: Annotated[
+        bool, typer.Option("--clip/--no-clip", help="Beside synthetic scenes, a clip with ids that last, and its map.")
+    ] = True,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
 ) -> None:
-    """Run every task on held-out synthetic scenes, or on your images, and write a report in one HTML file."""
+    """Run every task on held-out synthetic scenes and a clip, or on your images, and write one HTML report."""
     check_files(image or ())
     import scenekit as sk
     from scenekit.cli.device import on_device
@@ -80,7 +84,8 @@ def demo(
     report = out / "report.html"
     info = {"model": name, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
     write_report(report, entries, title="Predictions of scenekit", model_info=info)
-    print_summary(report, entries, as_json)
+    files = save_clip(network, out) if clip and not image else []
+    print_summary([report, *files], entries, as_json)
 
 
 def one_class_each(network: SceneModel) -> SceneModel:
@@ -219,22 +224,22 @@ def save(entry: ReportEntry, folder: Path) -> None:
         output.save_image(drawn, folder / f"{entry.name}-{name}.png")
 
 
-def print_summary(report: Path, entries: Sequence[ReportEntry], as_json: bool) -> None:
-    """Print the number of predicted objects and the path of the report.
+def print_summary(files: Sequence[Path], entries: Sequence[ReportEntry], as_json: bool) -> None:
+    """Print the number of predicted objects and the paths of what is to be looked at.
 
     Args:
-        report: Path of the report.
+        files: The report, and the files of the clip.
         entries: Entries of the report.
         as_json: Whether to print JSON.
     """
     if as_json:
         images = [{"name": e.name, **counts(e.scene), "seconds": e.timings} for e in entries]
-        output.print_json({"report": str(report), "images": images})
+        output.print_json({"report": str(files[0]), "clip": list(map(str, files[1:])), "images": images})
         return
     for entry in entries:
         predicted = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())
         output.print_text(f"{entry.name}: {predicted} in {1000 * sum(entry.timings.values()):.0f} ms")
-    output.print_text(f"wrote {report}")
+    output.print_text(f"wrote {', '.join(map(str, files))}")
 
 
 def counts(scene: Scene) -> dict[str, int]:

@@ -120,7 +120,8 @@ def _tracked(
         with naming_plugin(spec):
             ids = checked_ids(tracker.update(replace(scene, moment=moment)), scene)
         objects = replace(scene.objects, ids=ids)
-        known = replace(scene, streams={**scene.streams, OBJECTS: objects}) if OBJECTS in scene.streams else scene
+        streams = {**scene.streams, OBJECTS: objects} if OBJECTS in scene.streams else scene.streams
+        known = replace(scene, streams=streams, tracked=True)
         if unconfirmed == "drop" and bool((ids == UNCONFIRMED).any()):
             known = replace(known.select(OBJECTS, ids != UNCONFIRMED), unknown=scene.unknown)
         yield known if smoother is None else smoother(known, moment)

@@ -356,7 +356,7 @@ def object_colors(scene: Scene) -> list[Color]:
 
 
 def object_texts(scene: Scene) -> list[str]:
-    """Return the text at each object: its class name, and its score where it has one.
+    """Return the text at each object: its class name, its id where ids last, and its score where it has one.
 
     Args:
         scene: The scene.
@@ -364,10 +364,13 @@ def object_texts(scene: Scene) -> list[str]:
     Returns:
         A text per row of the objects.
     """
-    scores = scene.objects.scores
+    texts, scores = scene.names(), scene.objects.scores
+    if scene.tracked:
+        ids = scene.objects.ids.tolist()
+        texts = [name if number < 0 else f"{name} #{number}" for name, number in zip(texts, ids, strict=True)]
     if scores is None:
-        return scene.names()
-    return [f"{name} {score:.2f}" for name, score in zip(scene.names(), scores.tolist(), strict=True)]
+        return texts
+    return [f"{text} {score:.2f}" for text, score in zip(texts, scores.tolist(), strict=True)]
 
 
 def around(spot: Spot) -> Rect:

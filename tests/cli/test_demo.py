@@ -22,6 +22,8 @@ def test_synthetic_scenes(run, tiny_model, tmp_path) -> None:
     out = tmp_path / "demo"
     result = run("demo", "--model", tiny_model, "--out", out, "--count", "1", "--threshold", "0", "--json")
     assert result.status == 0
+    assert result.json["clip"] == [str(out / "clip.mp4")], "a map needs 3D boxes"
+    assert sk.video(out / "clip.mp4").frame_count == 40
     (image,) = result.json["images"]
     assert image["objects"] == 5 and image["name"] == "scene-0"
     assert {"preprocess", "backbone", "semantic", "masks", "keypoints", "panoptic", "finish"} <= set(image["seconds"])

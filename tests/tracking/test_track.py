@@ -54,7 +54,8 @@ def test_values_follow_the_id() -> None:
     given = scene([box(0), box(50), box(100)], 0, values=values)
     (found,) = sk.track([given], Fixed(numbers(7, -1, 4)))
     assert isinstance(found, sk.Scene)
-    assert found.objects.ids.tolist() == [7, 4]
+    assert found.objects.ids.tolist() == [7, 4] and found.tracked and not given.tracked
+    assert sk.Scene.from_json(found.to_json()).tracked and not sk.Scene.from_json(given.to_json()).tracked
     assert found[WEIGHT].tolist() == [1, 3] and found[sk.MASKS].area.tolist() == [1, 3]
     assert found.objects.boxes.tolist() == [box(0), box(100)]
 

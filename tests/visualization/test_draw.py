@@ -13,7 +13,7 @@ from scenekit.errors import InputError
 from scenekit.hooks import Coverage, TaskSpec, registry
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Objects, Scene
-from scenekit.structures import Masks, Relations
+from scenekit.structures import Masks, Relations, Vocabulary
 from scenekit.structures.moments import Moment, VideoFrame
 from scenekit.visualization import (
     Canvas,
@@ -23,7 +23,7 @@ from scenekit.visualization import (
     draw_views,
 )
 from scenekit.visualization.canvas import paint_map
-from scenekit.visualization.draw import drawn_tasks, layers_apart, object_colors
+from scenekit.visualization.draw import drawn_tasks, layers_apart, object_colors, object_texts
 from scenekit.visualization.palette import stuff_color
 from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.masks.draw import draw_masks
@@ -149,6 +149,16 @@ def test_an_id_keeps_its_color_over_the_frames_of_a_video() -> None:
     colors = dict(zip(scene.objects.ids.tolist(), object_colors(scene), strict=True))
     assert object_colors(later) == [colors[identity] for identity in later.objects.ids.tolist()]
     assert len(set(colors.values())) == len(colors) > 1
+
+
+def test_texts_have_the_ids_that_last() -> None:
+    """An object that no track has yet has no number; neither have those of a single image."""
+    objects = Objects(
+        torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64), torch.tensor([0.5, 0.25]), torch.tensor([7, -1])
+    )
+    scene = Scene((4, 4), Vocabulary(("cat",)), {OBJECTS: objects})
+    assert object_texts(scene) == ["cat 0.50", "cat 0.25"]
+    assert object_texts(replace(scene, tracked=True)) == ["cat #7 0.50", "cat 0.25"]
 
 
 def test_a_scene_of_a_stream_is_drawn_on_its_frame(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ class ClipDataset(Dataset[Clip]):
         """Return the ground truth of a frame."""
         scene = to_scene(made.scene, self.vocabulary, self.keys, voxels_of)
         objects = replace(scene.objects, ids=torch.from_numpy(made.ids))
-        return replace(scene, streams={**scene.streams, OBJECTS: objects}, moment=_moment(made, row))
+        return replace(scene, streams={**scene.streams, OBJECTS: objects}, moment=_moment(made, row), tracked=True)
 
     def sample(self, index: int, row: int) -> Sample:
         """Return one frame as a sample.
