@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FREE_OF_TORCH = ("attributes", "coco", "dense_captions", "meshes", "panoptic", "proposals", "scene_graph", "semantic")
+FREE_OF_TORCH = (
+    "attributes",
+    "coco",
+    "dense_captions",
+    "events",
+    "meshes",
+    "panoptic",
+    "proposals",
+    "scene_graph",
+    "semantic",
+)
 
 SCRIPT = f"""
 import sys
