@@ -3,6 +3,7 @@ from . import testing as testing
 from .config import Config as Config
 from .data.clip import Clip as Clip
 from .data.datasets import dataset as dataset
+from .data.sample import ClipSample as ClipSample
 from .data.sample import Sample as Sample
 from .data.sample import Supervision as Supervision
 from .errors import InputError as InputError
@@ -30,7 +31,9 @@ from .keys import BACKBONE_FEATURES as BACKBONE_FEATURES
 from .keys import BOXES3D as BOXES3D
 from .keys import CAPTIONS as CAPTIONS
 from .keys import CLASSIFICATION as CLASSIFICATION
+from .keys import CLIP as CLIP
 from .keys import DEPTH as DEPTH
+from .keys import EVENTS as EVENTS
 from .keys import FEATURES as FEATURES
 from .keys import IMAGE as IMAGE
 from .keys import IMAGES as IMAGES

@@ -8,6 +8,7 @@ from typing import Any
 from jaxtyping import UInt8
 from torch import Tensor
 
+from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
@@ -66,3 +67,19 @@ class Sample:
         """Which image this is, and how it was changed."""
         geometry = Geometry.identity(self.scene.size) if self.geometry is None else self.geometry
         return ImageOrigin(geometry, self.id, self.scene.path)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSample:
+    """One training example of several images: the frames of a clip, and the ground truth of the whole."""
+
+    frames: tuple[Sample, ...]
+    """The frames in order, each with its own ground truth."""
+    times: tuple[float, ...]
+    """Seconds of each frame on the clock of the clip."""
+    whole: Sample
+    """The ground truth of keys of clips, such as EVENTS, and what it supervises; its image is a frame."""
+
+    def __post_init__(self) -> None:
+        if not self.frames or len(self.frames) != len(self.times):
+            raise InputError(f"a clip has frames with a time each, got {len(self.frames)} and {len(self.times)} times")
