@@ -57,6 +57,8 @@ from .keys import Key as Key
 from .keys import Stream as Stream
 from .model.board import Board as Board
 from .model.build import build as build
+from .model.clips import ClipScene as ClipScene
+from .model.clips import predict_clip as predict_clip
 from .model.head import BACKGROUND as BACKGROUND
 from .model.head import AxisNames as AxisNames
 from .model.head import Core as Core

@@ -93,7 +93,7 @@ class ClipScene:
 
 def predict_clip(
     model: SceneModel,
-    frames: Iterable[Any],
+    frames: Any,
     tasks: str | Collection[str] | None = None,
     threshold: float = 0.5,
     *,

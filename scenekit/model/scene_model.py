@@ -197,7 +197,7 @@ class SceneModel(nn.Module):
         outputs = Outputs(batch, parts, given, losses, timer)
         frame_order = [name for name in order if name not in clip_order]
         for part in parts:
-            losses |= self.run_steps(part.board, frame_order, targets, threshold, timer)
+            losses |= self.run_steps(part.board, frame_order, targets, threshold, timer, later=clip_order)
         if clip_order:
             losses |= self.run_steps(outputs.board, clip_order, targets, threshold, timer)
         return outputs
@@ -209,6 +209,7 @@ class SceneModel(nn.Module):
         targets: Targets | None = None,
         threshold: float = 0.0,
         timer: StepTimer | None = None,
+        later: Sequence[str] = (),
     ) -> dict[str, Tensor]:
         """Run steps on a board that holds what they read.
 
@@ -218,13 +219,14 @@ class SceneModel(nn.Module):
             targets: As in `forward`.
             threshold: As in `forward`.
             timer: As in `forward`.
+            later: Steps of clips that run after them.
 
         Returns:
             The losses by "task.loss".
         """
         selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
         timer = timer or StepTimer(board.images.pixels.device)
-        return OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer).run(order)
+        return OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer).run(order, later)
 
     def _parts(self, batch: ImageBatch, given: Mapping[Key[Any, Any], Any], by_size: bool) -> tuple[Part, ...]:
         """Return boards with the external values of the images of each padded size, or of all images together."""
