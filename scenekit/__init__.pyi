@@ -2,6 +2,8 @@
 from . import testing as testing
 from .config import Config as Config
 from .data.clip import Clip as Clip
+from .data.clips import ClipSet as ClipSet
+from .data.clips import clips as clips
 from .data.datasets import dataset as dataset
 from .data.sample import ClipSample as ClipSample
 from .data.sample import Sample as Sample
@@ -25,6 +27,8 @@ from .hooks import TaskSpec as TaskSpec
 from .hooks import WeightSource as WeightSource
 from .hooks import hookimpl as hookimpl
 from .hooks import registry as registry
+from .io.video.reading import video as video
+from .io.video.writing import VideoWriter as VideoWriter
 from .keys import AMODAL_MASKS as AMODAL_MASKS
 from .keys import ATTRIBUTES as ATTRIBUTES
 from .keys import BACKBONE_FEATURES as BACKBONE_FEATURES

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,6 +206,34 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     from rich.progress import track
 
     yield from track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def rated_progress(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    """Yield items under a progress bar with their number, their rate and the time left.
+
+    Args:
+        items: The items.
+        description: Text before the bar.
+        total: Number of items, about; None where it is unknown.
+
+    Yields:
+        The items, in their order.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    began = time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total, rate="")
+        for done, item in enumerate(items, 1):
+            yield item
+            bar.update(task, completed=done, rate=f"{done / (time.monotonic() - began):.1f}/s")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -11,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import output, scene_files
+from scenekit.cli import output, predict_stream, scene_files
+from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
+from scenekit.cli.stream_sinks import STDOUT, Targets
+from scenekit.cli.stream_sources import Selection, kind_of
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -20,21 +22,36 @@ if TYPE_CHECKING:
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
-    from scenekit.structures.cameras import Camera
 
 LONGEST_STEM = 180
 """Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
 
 
 def predict(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files.", show_default=False)],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...|VIDEO...", help="Image files; or videos: files, camera 0, rtsp://...", show_default=False
+        ),
+    ],
     model: output.ModelOption = "small",
     tasks: output.TasksOption = None,
     threshold: output.ThresholdOption = 0.5,
     device: output.DeviceOption = "auto",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Write drawings and a JSON file per image here.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Write drawings and a JSON file per image here; of videos a drawn video and JSON lines. Or a .mp4 for"
+            " one video.",
+        ),
     ] = None,
+    start: Annotated[
+        float | None, typer.Option("--start", metavar="SECONDS", min=0.0, help="Begin a video here.")
+    ] = None,
+    stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
+    every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
     results: Annotated[
         str | None,
         typer.Option(
@@ -110,14 +127,34 @@ def predict(
             help="Focal length of the camera, in pixels of the images; without it metres rely on an assumed one.",
         ),
     ] = None,
-    as_json: output.JsonOption = False,
+    as_json: Annotated[
+        str | None,
+        typer.Option(
+            "--json",
+            metavar="[FILE]",
+            help="Print the result as JSON on standard output; of videos one scene a line, or into this .jsonl.",
+        ),
+    ] = None,
 ) -> None:
-    """Run all tasks, or the named ones, on images in one pass each.
+    """Run all tasks, or the named ones, on images or the frames of videos, in one pass each.
 
     An image that cannot be read gives one line on standard error and the exit status 2; the others are processed.
     """
     wanted = output.task_names(tasks)
     stems = unique_stems(images)
+    for_images = {
+        "--format": results, "--graph": graph, "--relations": relations, "--all-relations": all_relations,
+        "--mesh": mesh, "--rerun": rerun, "--given": given, "--proposals": proposals,
+    }  # fmt: skip
+    if (kind := kind_of(images)) is not None:
+        predict_stream.refuse(kind, for_images)
+        targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
+        predict_stream.check(kind, images, selection, targets)
+        network = loaded(model, across_classes, device)
+        scenes = predict_stream.predictor(network, wanted, threshold, focal)
+        predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
+        return
+    refuse_for_images(start, stop, every, as_json)
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
@@ -126,25 +163,61 @@ def predict(
     scene_files.check_target("--graph", graph, len(images), scene_files.graph_format)
     scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
     writer = results_at(results, out)
-    import scenekit as sk
-    from scenekit.cli.device import on_device
-    from scenekit.weights.detector_options import with_suppression
-
     with scene_files.recording_at(rerun) as recording:
-        network = sk.load(model)
-        if across_classes is not None:
-            network = with_suppression(network, across_classes)
-        network = on_device(network, device)
+        network = loaded(model, across_classes, device)
         folder = None if out is None or writer is not None else output.make_folder(out)
         files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
         predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), regions, focal)
-        print_scenes(predicted(named, predict, unreadable, files.write), as_json)
+        print_scenes(predicted(named, predict, unreadable, files.write), as_json is not None)
         files.finish()
     if unreadable:
         raise typer.Exit(USER_ERROR)
+
+
+predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson")}  # type: ignore[attr-defined]
+
+
+def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
+    """Load a model.
+
+    Args:
+        model: Its name.
+        across_classes: IoU above which objects of two classes are one thing; None for the model's own.
+        device: Name of its device.
+
+    Returns:
+        The model.
+    """
+    import scenekit as sk
+    from scenekit.cli.device import on_device
+    from scenekit.weights.detector_options import with_suppression
+
+    network = sk.load(model)
+    if across_classes is not None:
+        network = with_suppression(network, across_classes)
+    return on_device(network, device)
+
+
+def refuse_for_images(start: float | None, stop: float | None, every: int, as_json: str | None) -> None:
+    """Check that no option is set that is for videos.
+
+    Args:
+        start: Value of --start.
+        stop: Value of --stop.
+        every: Value of --every.
+        as_json: Value of --json.
+
+    Raises:
+        InputError: One of them is set.
+    """
+    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
+        if is_set:
+            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
+    if as_json not in (None, STDOUT):
+        raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
 
 
 def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
@@ -246,87 +319,6 @@ def scene_of(
 
     camera = None if focal is None else pinhole(focal, *image_size(Path(name)))
     return predict(name, given=regions(name, stem), camera=camera)
-
-
-def regions_from(given: Path | None, proposals: Path | None, images: Sequence[str]) -> Callable[[str, str], Any]:
-    """Return what looks up the external regions of an image.
-
-    Args:
-        given: Folder of scene files with the objects to use instead of detection.
-        proposals: File of boxes to use instead of the model's proposals.
-        images: Paths of the images.
-
-    Returns:
-        (path of the image, name of the scene file without suffix) -> `given` of `SceneModel.predict`.
-
-    Raises:
-        InputError: If the file of boxes is invalid, or does not name one of the images.
-    """
-    import torch
-
-    import scenekit as sk
-    from scenekit.io.proposal_files import read_proposals
-
-    if proposals is None:
-        return lambda name, stem: None if given is None else sk.Scene.load(given / f"{stem}.json")
-    table = read_proposals(proposals)
-    rows = {name: table.rows[own] for name in images if (own := table.name_of(None, name)) is not None}
-    for name in images:
-        if name not in rows:
-            raise InputError(
-                f"{proposals}: no entry has the 'file_name' {name!r}, or the end of that path; write the file with"
-                " `scenekit proposals --file-names`"
-            )
-
-    def boxes_of(name: str, stem: str) -> dict[Any, Any]:
-        boxes, scores = (torch.from_numpy(values[rows[name]]).float() for values in (table.boxes, table.scores))
-        return {sk.PROPOSALS: sk.Objects(boxes, torch.zeros(len(boxes), dtype=torch.int64), scores=scores)}
-
-    return boxes_of
-
-
-def check_proposals(network: SceneModel, proposals: Path | None) -> None:
-    """Check that a model reads proposals, where there is a file of them.
-
-    Args:
-        network: The model.
-        proposals: The file, if any.
-
-    Raises:
-        InputError: If it does not.
-    """
-    import scenekit as sk
-
-    if proposals is not None and all(sk.PROPOSALS not in step.requires for step in network.plan.steps.values()):
-        raise InputError(
-            f"--proposals is for a model that classifies proposals; the detector of this one is"
-            f" {network.config.detector!r}; choose one with fast_rcnn, rcnn or faster_rcnn"
-        )
-
-
-def pinhole(focal: float, height: int, width: int) -> Camera:
-    """Return the camera with this focal length.
-
-    Args:
-        focal: Focal length, in pixels.
-        height: Height of the image, in pixels.
-        width: Width of the image, in pixels.
-
-    Returns:
-        The camera.
-
-    Raises:
-        InputError: If the focal length can only be one in millimetres, or of a fisheye.
-    """
-    from scenekit.structures.cameras import MIN_FOCAL, Camera
-
-    if 0 < focal < MIN_FOCAL * max(height, width):
-        angle = math.degrees(2 * math.atan(max(height, width) / 2 / focal))
-        raise InputError(
-            f"--focal {focal:g}: expected pixels; an image of {width} x {height} would span {angle:.0f} degrees."
-            " Convert millimetres: focal length / width of the sensor x width of the image"
-        )
-    return Camera.pinhole(focal, height, width)
 
 
 def check_files(names: Iterable[str]) -> None:

@@ -4,7 +4,8 @@ A command is an entry point of the group `scenekit.commands`: a function with ty
 Only the module of the command that runs is imported; a command that fails to import affects no other.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
@@ -20,6 +21,18 @@ GROUP = "scenekit.commands"
 class Command(TyperCommand):
     """A command that writes its results by `scenekit.cli.output`: what is printed while it runs is a message."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; options that the function lists in `optional_values` may stand without a value.
+
+        Args:
+            ctx: The context of the command line.
+            args: The arguments.
+
+        Returns:
+            Those that are left.
+        """
+        return super().parse_args(ctx, with_values(args, getattr(self.callback, "optional_values", {})))
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
@@ -34,6 +47,25 @@ class Command(TyperCommand):
                 return super().invoke(ctx)
         except SystemExit as leaving:
             raise PluginError(f"a plugin must not end the program: {summary(leaving)}") from leaving
+
+
+def with_values(arguments: Sequence[str], suffixes: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Set options whose value is optional to "-" where they have none, which typer cannot do.
+
+    Args:
+        arguments: Arguments of a command.
+        suffixes: By option the suffixes of files that are its value; "-" is one, too.
+
+    Returns:
+        The arguments, with `--option=-` in place of an option before anything else.
+    """
+    words: list[str] = []
+    for word, following in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        if word == "--":
+            return [*words, *arguments[len(words) :]]
+        has_value = following == "-" or following.lower().endswith(suffixes.get(word, ()))
+        words.append(f"{word}=-" if word in suffixes and not has_value else word)
+    return words
 
 
 def application(arguments: Sequence[str] = ()) -> typer.Typer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
 from scenekit.config import converted
@@ -28,7 +29,7 @@ class SampleSet(Protocol):
 
 
 def dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
-    """Build a registered data set.
+    """Build a registered data set; of one with clips, its frames.
 
     Args:
         name: The name of the data set.
@@ -41,9 +42,39 @@ def dataset(name: str, split: str = "train", **options: Any) -> SampleSet:
     Raises:
         InputError: An unknown name, split or option; the message suggests the nearest valid one.
     """
+    return samples_of(built(name, split, options))
+
+
+def built(name: str, split: str, options: Mapping[str, Any]) -> object:
+    """Build a registered data set, of images or of clips.
+
+    Args:
+        name: The name of the data set.
+        split: One of its splits.
+        options: Options of its builder.
+
+    Returns:
+        What its builder returns.
+
+    Raises:
+        InputError: An unknown name, split or option; the message suggests the nearest valid one.
+    """
     spec: DatasetSpec = registry().get("dataset", name)
     if converted(split, str, f"data set {name!r}: split") not in spec.splits:
         raise InputError(f"data set {name!r} has no split {repr_of(split)}{nearest(split, spec.splits)}")
-    options = check_options(spec.build, options, f"data set {name!r}", reserved=("split",))
+    valid = check_options(spec.build, options, f"data set {name!r}", reserved=("split",))
     with naming_plugin(spec):
-        return cast(SampleSet, spec.build(split=split, **options))
+        data: object = spec.build(split=split, **valid)
+        return data
+
+
+def samples_of(data: object) -> SampleSet:
+    """Return a data set as one of single images.
+
+    Args:
+        data: What a builder returned.
+
+    Returns:
+        The `samples` of a data set of clips, others as they are.
+    """
+    return cast(SampleSet, getattr(data, "samples", data))

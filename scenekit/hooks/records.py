@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from scenekit.backbones.base import Backbone
+    from scenekit.data.clips import ClipSet
     from scenekit.data.sample import Sample, Supervision
     from scenekit.evaluation.evaluator import Evaluator
     from scenekit.evaluation.results import ResultsWriter
@@ -226,8 +227,9 @@ class DatasetSpec:
     """The name for `sk.dataset` and recipes."""
     summary: str
     """One line for `scenekit plugins`."""
-    build: Callable[..., Dataset[Sample]]
-    """(split=..., **options) -> a torch Dataset of Samples with an attribute `vocabulary`."""
+    build: Callable[..., Dataset[Sample] | ClipSet]
+    """(split=..., **options) -> a torch Dataset of Samples with an attribute `vocabulary`; or a `ClipSet`, whose items
+    are Clips and whose `samples` are their frames."""
     splits: tuple[str, ...] = ("train", "val", "test")
     """The splits that there are."""
     results: Callable[[Path, Any], ResultsWriter] | None = None

@@ -105,7 +105,7 @@ def drafted(path: str | Path) -> Iterator[Path]:
         InputError: If the folder cannot be written.
     """
     target = Path(path)
-    draft = target.parent / _draft_name(target)
+    draft = draft_beside(target)
     try:
         yield draft
         draft.replace(target)
@@ -114,6 +114,18 @@ def drafted(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was never written where the folder cannot be
             draft.unlink(missing_ok=True)
+
+
+def draft_beside(path: str | Path) -> Path:
+    """Return the path of a draft of a file: hidden, in the same folder, the same for this thread.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The path.
+    """
+    return Path(path).parent / _draft_name(Path(path))
 
 
 @contextmanager

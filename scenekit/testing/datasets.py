@@ -12,7 +12,7 @@ import torch
 
 from scenekit.data.checks import checked
 from scenekit.data.collate import collate
-from scenekit.data.datasets import SampleSet
+from scenekit.data.datasets import SampleSet, samples_of
 from scenekit.data.sample import Sample, Supervision
 from scenekit.data.scenes import SceneSet
 from scenekit.data.transforms import RandomCrop, RandomFlip, Resize, rng_for
@@ -80,7 +80,7 @@ def check_dataset(
     def bench() -> DatasetBench:
         try:
             valid = check_options(spec.build, options or {}, f"data set {spec.name!r}", reserved=("split",))
-            data: object = spec.build(split=part, **valid)
+            data: object = samples_of(spec.build(split=part, **valid))
         except InputError as error:
             if skip_missing:
                 raise SkipError(str(error)) from error

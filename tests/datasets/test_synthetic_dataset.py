@@ -292,7 +292,7 @@ def test_scenes_with_a_single_object(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("scenekit_datasets.synthetic.cache._write", lambda *_: 1 / 0)
+    monkeypatch.setattr("scenekit_datasets.synthetic.cache.write_scene", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         save(tmp_path / "scene.zip", generate(3, 4, SIZE))
     assert not list(tmp_path.iterdir())

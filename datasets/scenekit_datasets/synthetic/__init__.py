@@ -1,7 +1,7 @@
 """Procedural, fully labelled scenes: `generate(seed, index)` draws, renders and annotates one.
 
-`SyntheticDataset` provides them as samples. Everything is imported at first use, so that the discovery of plugins stays
-fast.
+`SyntheticDataset` provides them as samples; `generate_clip` and `ClipDataset` let them move. Everything is imported at
+first use, so that the discovery of plugins stays fast.
 """
 
 from __future__ import annotations
@@ -16,11 +16,32 @@ from scenekit.hooks.specs import hookimpl
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
+    from scenekit.data.clips import ClipSet
     from scenekit.data.sample import Sample
 
-_HOMES = {"generate": "scene", "SyntheticScene": "scene", "Mesh": "scene", "SyntheticDataset": "dataset"}
+_HOMES = {
+    "Change": "clips.plan",
+    "ClipDataset": "clips.dataset",
+    "Mesh": "scene",
+    "SyntheticClip": "clips.clip",
+    "SyntheticDataset": "dataset",
+    "SyntheticFrame": "clips.clip",
+    "SyntheticScene": "scene",
+    "generate": "scene",
+    "generate_clip": "clips.clip",
+}
 
-__all__ = ["Mesh", "SyntheticDataset", "SyntheticScene", "generate"]
+__all__ = [
+    "Change",
+    "ClipDataset",
+    "Mesh",
+    "SyntheticClip",
+    "SyntheticDataset",
+    "SyntheticFrame",
+    "SyntheticScene",
+    "generate",
+    "generate_clip",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -62,11 +83,49 @@ def build(
     return SyntheticDataset(split, length, seed, size, keys, cache, voxels, single)
 
 
-@hookimpl
-def scenekit_datasets() -> Iterator[DatasetSpec]:
-    """Yield the data set `synthetic`.
+def build_clips(
+    split: str = "train",
+    length: int | None = None,
+    seed: int = 0,
+    size: Sequence[int] = (240, 320),
+    frames: int = 40,
+    rate: float = 8.0,
+    keys: Sequence[str] | None = None,
+    cache: str | bool | None = None,
+    still: bool = False,
+    visit: int = 0,
+) -> ClipSet:
+    """Open a split of synthetic clips.
+
+    Args:
+        split: "train", "val" or "test".
+        length: Number of clips; only train may be longer than its default.
+        seed: Other numbers give other train clips.
+        size: (height, width) of the images in pixels.
+        frames: Number of frames of a clip.
+        rate: Frames per second.
+        keys: Names of the labels to load; all, if None, except "meshes" and "voxels".
+        cache: Folder for generated clips; False for none; None for the user's cache folder.
+        still: Whether nothing moves but the camera.
+        visit: 0, or 1 for a later visit, at which some objects have been moved, added or removed.
 
     Returns:
-        Its record.
+        The data set.
+
+    Raises:
+        InputError: If an option is invalid or embree is missing.
+    """
+    from scenekit_datasets.synthetic.clips.dataset import ClipDataset
+
+    return ClipDataset(split, length, seed, size, frames, rate, keys, cache, still, visit)
+
+
+@hookimpl
+def scenekit_datasets() -> Iterator[DatasetSpec]:
+    """Yield the data sets `synthetic` and `synthetic_clips`.
+
+    Returns:
+        Their records.
     """
     yield DatasetSpec("synthetic", summary="procedural scenes with every kind of label", build=build)
+    yield DatasetSpec("synthetic_clips", summary="procedural clips with every kind of label", build=build_clips)

@@ -17,7 +17,7 @@ from scenekit_datasets.synthetic.model import Paint
 from scenekit_datasets.synthetic.render import Renderer, Solid, Surface
 from scenekit_datasets.synthetic.stage import Stage
 from scenekit_datasets.synthetic.tracer import Tracer
-from scenekit_datasets.synthetic.vocabulary import ATTRIBUTES, CLASSES, KEYPOINTS, PATTERNS, THINGS
+from scenekit_datasets.synthetic.vocabulary import ATTRIBUTES, CLASSES, IGNORE, KEYPOINTS, PATTERNS, THINGS
 
 SHARE = 0.08
 """Part of an object's visible pixels from which on a color or pattern is one of its attributes."""
@@ -92,7 +92,7 @@ def panoptic(
     count = len(labels)
     areas = np.bincount(out.ravel(), minlength=count + 1)
     segments = [Segment(i + 1, int(labels[i]), int(areas[i + 1]), True) for i in range(count)]
-    for category in np.unique(semantic[instance < 0]):
+    for category in np.unique(semantic[(instance < 0) & (semantic != IGNORE)]):
         here = (instance < 0) & (semantic == category)
         segments.append(Segment(len(segments) + 1, int(category), int(here.sum()), False))
         out[here] = len(segments)

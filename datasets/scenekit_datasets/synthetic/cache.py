@@ -96,12 +96,18 @@ def cached(
     try:
         save(path, scene)
     except OSError as error:
-        _warn_once(root, error.strerror)
+        warn_once(root, error.strerror)
     return scene
 
 
 @functools.cache
-def _warn_once(root: Path, reason: str | None) -> None:
+def warn_once(root: Path, reason: str | None) -> None:
+    """Warn that scenes cannot be kept.
+
+    Args:
+        root: Folder of the cache.
+        reason: Why.
+    """
     _log.warning("%s: synthetic scenes cannot be kept there (%s); they are generated again each time", root, reason)
 
 
@@ -135,10 +141,10 @@ def cached_voxels(
     except DAMAGED:
         grids = make()
     try:
-        with _replacing(path) as file:
+        with replacing(path) as file:
             np.save(file, np.packbits(grids.flatten(1).numpy(), axis=1), allow_pickle=False)
     except OSError as error:
-        _warn_once(root, error.strerror)
+        warn_once(root, error.strerror)
     return grids
 
 
@@ -166,13 +172,20 @@ def save(path: Path, scene: SyntheticScene) -> None:
         path: The file.
         scene: The scene.
     """
-    with _replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
-        _write(out, scene)
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        write_scene(out, scene)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Provide a file beside the target, which is then renamed to it."""
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Provide a file beside the target, which is then renamed to it; an error leaves nothing behind.
+
+    Args:
+        path: The target.
+
+    Yields:
+        The file, open for writing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -184,21 +197,28 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _write(out: zipfile.ZipFile, scene: SyntheticScene) -> None:
+def write_scene(out: zipfile.ZipFile, scene: SyntheticScene, prefix: str = "") -> None:
+    """Write a scene into an archive.
+
+    Args:
+        out: The archive.
+        scene: The scene; one without meshes is written without them.
+        prefix: Start of the names of its entries.
+    """
     png = io.BytesIO()
     Image.fromarray(scene.image).save(png, "png", compress_level=3)
-    out.writestr(zipfile.ZipInfo("image.png"), png.getvalue())
+    out.writestr(zipfile.ZipInfo(f"{prefix}image.png"), png.getvalue())
     for name in ARRAYS:
-        _put(out, name, getattr(scene, name))
+        _put(out, prefix + name, getattr(scene, name))
     for name, kind in MAPS.items():
-        _put(out, name, getattr(scene, name).astype(kind))
-    _put(out, "depth", _by_bytes(scene.depth))
+        _put(out, prefix + name, getattr(scene, name).astype(kind))
+    _put(out, f"{prefix}depth", _by_bytes(scene.depth))
     for index, mesh in enumerate(scene.meshes):
-        _put(out, f"verts{index}", mesh.verts)
-        _put(out, f"faces{index}", mesh.faces.astype(np.int32))
+        _put(out, f"{prefix}verts{index}", mesh.verts)
+        _put(out, f"{prefix}faces{index}", mesh.faces.astype(np.int32))
     if scene.amodal is not None:
-        _put(out, "amodal", np.packbits(scene.amodal))
-    words = {
+        _put(out, f"{prefix}amodal", np.packbits(scene.amodal))
+    words: dict[str, Any] = {
         "seed": scene.seed,
         "index": scene.index,
         "segments": [asdict(segment) for segment in scene.segments],
@@ -207,7 +227,9 @@ def _write(out: zipfile.ZipFile, scene: SyntheticScene) -> None:
         "phrases": [asdict(phrase) for phrase in scene.phrases],
         "amodal": scene.amodal is not None,
     }
-    out.writestr("words.json", json.dumps(words))
+    if len(scene.meshes) != len(scene.labels):
+        words["meshes"] = len(scene.meshes)
+    out.writestr(f"{prefix}words.json", json.dumps(words))
 
 
 def _put(out: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -238,34 +260,48 @@ def load(path: Path) -> SyntheticScene:
         OSError: If the file cannot be read; zipfile and numpy raise other errors for a damaged file, see `DAMAGED`.
     """
     with zipfile.ZipFile(path) as source:
-        words = json.loads(source.read("words.json"))
-        image = np.array(Image.open(io.BytesIO(source.read("image.png"))))
-        arrays = {name: _get(source, name) for name in ARRAYS}
-        instance, semantic, panoptic = (_get(source, name) for name in MAPS)
-        count = len(arrays["labels"])
-        meshes = tuple(
-            Mesh(_get(source, f"verts{i}"), _get(source, f"faces{i}").astype(np.int64)) for i in range(count)
-        )
-        amodal = None
-        if words["amodal"]:
-            bits = np.unpackbits(_get(source, "amodal"), count=count * instance.size)
-            amodal = bits.reshape(count, *instance.shape).astype(bool)
-        return SyntheticScene(
-            seed=words["seed"],
-            index=words["index"],
-            image=image,
-            instance=instance.astype(np.int32),
-            semantic=semantic,
-            panoptic=panoptic.astype(np.int32),
-            depth=np.ascontiguousarray(_get(source, "depth").transpose(1, 2, 0)).view("<f4")[..., 0],
-            meshes=meshes,
-            amodal=amodal,
-            segments=tuple(Segment(**segment) for segment in words["segments"]),
-            attributes=_tuples(words["attributes"]),
-            captions=_tuples(words["captions"]),
-            phrases=tuple(Phrase(**{k: _tuples(v) for k, v in phrase.items()}) for phrase in words["phrases"]),
-            **arrays,
-        )
+        return read_scene(source)
+
+
+def read_scene(source: zipfile.ZipFile, prefix: str = "") -> SyntheticScene:
+    """Read a scene from an archive.
+
+    Args:
+        source: The archive.
+        prefix: Start of the names of its entries.
+
+    Returns:
+        The scene.
+    """
+    words = json.loads(source.read(f"{prefix}words.json"))
+    image = np.array(Image.open(io.BytesIO(source.read(f"{prefix}image.png"))))
+    arrays = {name: _get(source, prefix + name) for name in ARRAYS}
+    instance, semantic, panoptic = (_get(source, prefix + name) for name in MAPS)
+    count = len(arrays["labels"])
+    meshes = tuple(
+        Mesh(_get(source, f"{prefix}verts{i}"), _get(source, f"{prefix}faces{i}").astype(np.int64))
+        for i in range(words.get("meshes", count))
+    )
+    amodal = None
+    if words["amodal"]:
+        bits = np.unpackbits(_get(source, f"{prefix}amodal"), count=count * instance.size)
+        amodal = bits.reshape(count, *instance.shape).astype(bool)
+    return SyntheticScene(
+        seed=words["seed"],
+        index=words["index"],
+        image=image,
+        instance=instance.astype(np.int32),
+        semantic=semantic,
+        panoptic=panoptic.astype(np.int32),
+        depth=np.ascontiguousarray(_get(source, f"{prefix}depth").transpose(1, 2, 0)).view("<f4")[..., 0],
+        meshes=meshes,
+        amodal=amodal,
+        segments=tuple(Segment(**segment) for segment in words["segments"]),
+        attributes=_tuples(words["attributes"]),
+        captions=_tuples(words["captions"]),
+        phrases=tuple(Phrase(**{k: _tuples(v) for k, v in phrase.items()}) for phrase in words["phrases"]),
+        **arrays,
+    )
 
 
 def _tuples(value: Any) -> Any:

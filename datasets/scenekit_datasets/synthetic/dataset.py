@@ -231,9 +231,9 @@ def to_scene(
     instance = torch.from_numpy(made.instance)
     masks = Masks.from_dense(instance[None] == torch.arange(len(made.labels))[:, None, None])
     makers: dict[Key[Any, Any], Callable[[], Any]] = {
-        SEMANTIC: lambda: torch.from_numpy(made.semantic.astype(np.int64)),
+        SEMANTIC: lambda: _semantic(made),
         PANOPTIC: lambda: _panoptic(made),
-        DEPTH: lambda: _depth(made),
+        DEPTH: lambda: depth_of(made),
         RELATIONS: lambda: Relations(*torch.from_numpy(made.relations[:, [0, 2, 1]]).unbind(1)),
         MASKS: lambda: masks,
         AMODAL_MASKS: lambda: _amodal(made),
@@ -246,7 +246,7 @@ def to_scene(
         PHRASE_CAPTIONS: lambda: Captions(tuple(phrase.captions for phrase in made.phrases)),
     }
     objects = Objects(_float(made.boxes), torch.from_numpy(made.labels), area=masks.area)
-    regions = torch.tensor([phrase.box for phrase in made.phrases])
+    regions = torch.tensor([phrase.box for phrase in made.phrases]).reshape(-1, 4)
     phrases = Objects(regions, torch.zeros(len(regions), dtype=torch.int64))
     return Scene(
         size=(made.image.shape[0], made.image.shape[1]),
@@ -261,6 +261,12 @@ def _float(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
+def _semantic(made: SyntheticScene) -> Tensor:
+    """Return labels [H W], -1 for pixels without one."""
+    semantic = made.semantic.astype(np.int64)
+    return torch.from_numpy(np.where(semantic == vocabulary.IGNORE, -1, semantic))
+
+
 def _panoptic(made: SyntheticScene) -> Panoptic:
     segments = tuple(
         PanopticSegment(s.id, s.category, s.is_thing, object=s.id - 1 if s.is_thing else None) for s in made.segments
@@ -268,8 +274,15 @@ def _panoptic(made: SyntheticScene) -> Panoptic:
     return Panoptic(torch.from_numpy(made.panoptic.astype(np.int64)), segments)
 
 
-def _depth(made: SyntheticScene) -> Tensor:
-    """Return metres [H W], NaN for the sky."""
+def depth_of(made: SyntheticScene) -> Tensor:
+    """Return the depth map of a scene.
+
+    Args:
+        made: The generated scene.
+
+    Returns:
+        Metres along z [H W], NaN for the sky.
+    """
     depth = torch.from_numpy(made.depth.astype(np.float32))
     return torch.where(depth > 0, depth, torch.nan)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scenekit_datasets.synthetic.geometry import Mat3, Vec3, rotation, vec
-from scenekit_datasets.synthetic.model import Builder, Model, Paint, random_paint, vary
+from scenekit_datasets.synthetic.model import Builder, Model, Paint, Part, random_paint, vary
 from scenekit_datasets.synthetic.primitives import ball, lathe
 from scenekit_datasets.synthetic.rng import Dice
 from scenekit_datasets.synthetic.vocabulary import KEYPOINTS
@@ -129,7 +129,15 @@ class Wardrobe:
     shoes: Paint
 
 
-def _wardrobe(dice: Dice) -> Wardrobe:
+def random_wardrobe(dice: Dice) -> Wardrobe:
+    """Draw the paints of a person.
+
+    Args:
+        dice: Source of random choices.
+
+    Returns:
+        The paints.
+    """
     skin = Paint(vary(dice, dice.pick(SKIN), 0.03), shine=0.12)
     shirt = random_paint(dice, 0.07, patterned=0.35)
     trousers = random_paint(dice, 0.1, patterned=0.0, colors=TROUSERS)
@@ -151,26 +159,59 @@ def make_person(dice: Dice, height: float, sitting: bool = False, seat: float = 
     Returns:
         The model.
     """
-    pose, wear = random_pose(dice, sitting), _wardrobe(dice)
+    pose, wear = random_pose(dice, sitting), random_wardrobe(dice)
+    return posed(height, pose, wear, seat + THIGH * height if sitting else None, seat if sitting else None)
+
+
+def posed(height: float, pose: Pose, wear: Wardrobe, hips: float | None = None, seat: float | None = None) -> Model:
+    """Build a person in a pose.
+
+    Args:
+        height: Body height in metres.
+        pose: The pose.
+        wear: Paints of skin, hair and clothes.
+        hips: Height of the hips in metres; None puts the lowest point on the ground.
+        seat: Height in metres of the underside of the thighs; None for a person that rests on its feet.
+
+    Returns:
+        The model.
+    """
     body = _Body(height, pose, wear)
     legs = body.legs(np.zeros(3))
     trunk = body.upper(np.zeros(3))
     parts = legs.parts + trunk.parts
     joints = np.stack([body.joints[name] for name in KEYPOINTS])
     reach = np.array([body.reach[name] for name in KEYPOINTS])
-    lowest = min(float((p.primitive.verts @ p.linear.T + p.offset)[:, 2].min()) for p in parts)
-    lift = vec(0.0, 0.0, seat + THIGH * height if sitting else -lowest)
+    lift = vec(0.0, 0.0, -_lowest(parts) if hips is None else hips)
     return Model(
         "person",
         tuple(replace(part, offset=part.offset + lift) for part in parts),
         wear.shirt,
         scale=height / 1.65,
         second=wear.trousers,
-        seat=vec(0.0, 0.0, seat) if sitting else None,
+        seat=None if seat is None else vec(0.0, 0.0, seat),
         pose=pose.name,
         joints=joints + lift,
         reach=reach,
     )
+
+
+def _lowest(parts: list[Part]) -> float:
+    return min(float((p.primitive.verts @ p.linear.T + p.offset)[:, 2].min()) for p in parts)
+
+
+def hips_above_ground(height: float, pose: Pose, wear: Wardrobe) -> float:
+    """Compute the height of the hips of a person whose feet are on the ground.
+
+    Args:
+        height: Body height in metres.
+        pose: The pose.
+        wear: Paints of skin, hair and clothes.
+
+    Returns:
+        Height in metres.
+    """
+    return -_lowest(_Body(height, pose, wear).legs(np.zeros(3)).parts)
 
 
 class _Body:

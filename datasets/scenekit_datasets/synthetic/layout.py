@@ -82,8 +82,20 @@ def _tip(dice: Dice, model: Model) -> Mat3:
     return rotation(axis, dice.sign() * (math.pi / 2 + slope))
 
 
-def _stand(dice: Dice, model: Model, x: float, y: float, ground: float, tip: float) -> Placed:
-    """Place a model upright or tipped, with a random yaw, its lowest point at height `ground`."""
+def stand(dice: Dice, model: Model, x: float, y: float, ground: float, tip: float) -> Placed:
+    """Place a model upright or tipped, with a random yaw, its lowest point at height `ground`.
+
+    Args:
+        dice: Source of random choices.
+        model: The model.
+        x: First coordinate in metres.
+        y: Second coordinate in metres.
+        ground: Height of its support in metres.
+        tip: Probability that it is tipped over.
+
+    Returns:
+        The object.
+    """
     yaw = dice.uniform(-math.pi, math.pi)
     if model.category == "person":
         yaw = -math.pi / 2 + dice.uniform(-1.4, 1.4) if dice.chance(0.8) else yaw
@@ -114,7 +126,7 @@ class Arrangement:
         """
         for category in self._wishes():
             if len(self.placed) < MOST:
-                self._add(category)
+                self.add(category)
         return self.placed
 
     def _wishes(self) -> list[str]:
@@ -125,14 +137,19 @@ class Arrangement:
         large = [c for c in others if c in ("table", "car", "chair", "lamp")]
         return ["person"] * persons + large + [c for c in others if c not in large]
 
-    def _add(self, category: str) -> None:
+    def add(self, category: str) -> None:
+        """Place an object of a category on the ground, or on, in or under another one, if there is room.
+
+        Args:
+            category: The category.
+        """
         dice = self.dice
         if category == "person" and dice.chance(0.3) and self._seat():
             return
         if category in (*SMALL, "lamp") and dice.chance(0.6) and self._nest(category):
             return
         model = make_person(dice, dice.uniform(1.45, 1.85)) if category == "person" else self._build(category)
-        self._on_ground(model)
+        self.on_ground(model)
 
     def _build(self, category: str) -> Model:
         dice = self.dice
@@ -153,11 +170,19 @@ class Arrangement:
             half = min(half, -stage.walls[0] - 0.4, stage.walls[1] - 0.4)
         return dice.uniform(-half, half), y
 
-    def _on_ground(self, model: Model) -> int:
-        """Place a model; return its index, or -1 when no free spot was drawn."""
+    def on_ground(self, model: Model, tip: float = 0.28) -> int:
+        """Place a model on the ground.
+
+        Args:
+            model: The model.
+            tip: Probability that it is tipped over.
+
+        Returns:
+            Its index, or -1 when no free spot was drawn.
+        """
         for _ in range(12):
             x, y = self._spot(model)
-            candidate = _stand(self.dice, model, x, y, 0.0, tip=0.28)
+            candidate = stand(self.dice, model, x, y, 0.0, tip)
             if not self._hits(candidate, -1) and self._in_room(candidate):
                 self.placed.append(candidate)
                 return len(self.placed) - 1
@@ -178,7 +203,7 @@ class Arrangement:
         host = build(dice.pick(("chair", "chair", "box")), dice, 1.05)
         if host.top is None:
             return False
-        index = self._on_ground(host)
+        index = self.on_ground(host)
         if index < 0:
             return False
         chair = self.placed[index]
@@ -224,7 +249,7 @@ class Arrangement:
             [rest.x + dice.uniform(-1.0, 1.0) * slack[0], rest.y + dice.uniform(-1.0, 1.0) * slack[1], rest.z]
         )
         world = host.place + host.turn @ spot
-        candidate = replace(_stand(dice, model, world[0], world[1], world[2], tip=0.12), host=index)
+        candidate = replace(stand(dice, model, world[0], world[1], world[2], tip=0.12), host=index)
         if not self._rests_freely(candidate, host, rest, inside):
             return False
         self.placed.append(candidate)

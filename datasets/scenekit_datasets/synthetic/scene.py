@@ -5,6 +5,7 @@ Letters: N objects, H x W pixels, K keypoints, R relations, Q phrase regions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from scenekit_datasets.synthetic.rng import Dice
 from scenekit_datasets.synthetic.shading import render_image
 from scenekit_datasets.synthetic.stage import Stage, random_stage
 from scenekit_datasets.synthetic.tracer import require_embree
-from scenekit_datasets.synthetic.vocabulary import PREDICATES
+from scenekit_datasets.synthetic.vocabulary import IGNORE, PREDICATES, THINGS
 
 VERSION = 1
 """Is increased whenever the same (seed, index) would give another scene; part of the name of cached files."""
@@ -67,9 +68,9 @@ class SyntheticScene:
     instance: Int[np.ndarray, "H W"]
     """Object of each pixel, -1 for none."""
     semantic: UInt8[np.ndarray, "H W"]
-    """Index into vocabulary.CLASSES of each pixel."""
+    """Index into vocabulary.CLASSES of each pixel, IGNORE where an object shows that is not labelled."""
     panoptic: Int[np.ndarray, "H W"]
-    """Segment of each pixel."""
+    """Segment of each pixel, 0 where an object shows that is not labelled."""
     segments: tuple[Segment, ...]
     """The segments."""
     depth: Float[np.ndarray, "H W"]
@@ -176,20 +177,46 @@ def generate(
         InputError: If embree is missing.
     """
     renderer, surface = compose(seed, index, size, single)
-    stage, objects = renderer.stage, renderer.objects
-    labels = annotate.object_labels(objects)
-    instance = np.where(surface.owner < len(objects), surface.owner, -1).astype(np.int32).reshape(size)
+    return annotated(renderer, surface, size, (seed, index), amodal)
+
+
+def annotated(
+    renderer: Renderer,
+    surface: Surface,
+    size: tuple[int, int],
+    number: tuple[int, ...],
+    amodal: bool = False,
+    shown: Sequence[int] | None = None,
+) -> SyntheticScene:
+    """Render the image and compute all labels.
+
+    Args:
+        renderer: The scene.
+        surface: What the pixels show.
+        size: (height, width) of the image in pixels.
+        number: Seed and index of the scene, and what else its phrases depend on.
+        amodal: Whether to compute amodal masks.
+        shown: Objects that are labelled, each with visible pixels; all, if None. Pixels of others are unlabelled.
+
+    Returns:
+        The scene.
+    """
+    rows = np.arange(len(renderer.objects)) if shown is None else np.asarray(shown, dtype=np.int64)
+    labels = annotate.object_labels(renderer.objects)[rows]
+    instance = _instances(renderer, surface, rows).reshape(size)
     semantic = annotate.semantic_map(renderer, surface, size)
+    semantic[(instance < 0) & (semantic < len(THINGS))] = IGNORE
     ids, segments = annotate.panoptic(instance, semantic, labels)
-    boxes = annotate.mask_boxes(instance[None] == np.arange(len(objects))[:, None, None])
-    looks = [annotate.looks(renderer, surface, i, ground_below(renderer, i)) for i in range(len(objects))]
-    facts = relations(renderer)
-    boxes3d = [annotate.box3d(stage, placed) for placed in objects]
-    intrinsics = stage.view.intrinsics(size)
-    rays = pixel_rays(size, stage.view.focal * size[1])
+    boxes = annotate.mask_boxes(instance[None] == np.arange(len(rows))[:, None, None])
+    looks = [annotate.looks(renderer, surface, i, ground_below(renderer, i)) for i in rows.tolist()]
+    facts = _among(relations(renderer), rows.tolist())
+    boxes3d = [annotate.box3d(renderer.stage, renderer.objects[i]) for i in rows]
+    intrinsics = renderer.stage.view.intrinsics(size)
+    rays = pixel_rays(size, renderer.stage.view.focal * size[1])
+    solids = [renderer.solids[i] for i in rows]
     return SyntheticScene(
-        seed=seed,
-        index=index,
+        seed=number[0],
+        index=number[1],
         image=render_image(renderer, size, surface),
         intrinsics=intrinsics,
         labels=labels,
@@ -199,14 +226,27 @@ def generate(
         panoptic=ids,
         segments=segments,
         depth=surface.depth.reshape(size),
-        keypoints=annotate.keypoints(renderer, intrinsics, size),
+        keypoints=annotate.keypoints(renderer, intrinsics, size)[rows],
         attributes=tuple(annotate.attributes(look) for look in looks),
         relations=np.array([(a, PREDICATES.index(p), b) for a, p, b in facts], dtype=np.int64).reshape(-1, 3),
         captions=tuple(object_captions(look) for look in looks),
-        phrases=phrases(Dice("scenekit phrases", seed, index), boxes, looks, facts),
-        box_centers=np.stack([box[0] for box in boxes3d]),
-        box_sizes=np.stack([box[1] for box in boxes3d]),
-        box_rotations=np.stack([box[2] for box in boxes3d]),
-        meshes=tuple(Mesh(solid.verts.astype(np.float32), solid.faces) for solid in renderer.solids),
-        amodal=annotate.amodal_masks(renderer.solids, rays, size) if amodal else None,
+        phrases=phrases(Dice("scenekit phrases", *number), boxes, looks, facts),
+        box_centers=np.array([box[0] for box in boxes3d]).reshape(-1, 3),
+        box_sizes=np.array([box[1] for box in boxes3d]).reshape(-1, 3),
+        box_rotations=np.array([box[2] for box in boxes3d]).reshape(-1, 3, 3),
+        meshes=tuple(Mesh(solid.verts.astype(np.float32), solid.faces) for solid in solids),
+        amodal=annotate.amodal_masks(solids, rays, size) if amodal else None,
     )
+
+
+def _instances(renderer: Renderer, surface: Surface, rows: Int[np.ndarray, " N"]) -> Int[np.ndarray, " P"]:
+    """Return the labelled object of each ray, -1 for none."""
+    number = np.full(renderer.ground + 3, -1, dtype=np.int32)
+    number[rows] = np.arange(len(rows), dtype=np.int32)
+    return np.asarray(number[surface.owner])
+
+
+def _among(facts: tuple[tuple[int, str, int], ...], rows: list[int]) -> tuple[tuple[int, str, int], ...]:
+    """Return the relations between some objects, which are renumbered."""
+    number = {row: place for place, row in enumerate(rows)}
+    return tuple((number[a], name, number[b]) for a, name, b in facts if a in number and b in number)

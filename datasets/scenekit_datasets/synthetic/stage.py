@@ -1,6 +1,7 @@
 """The stage: room or landscape, lights and camera of a scene.
 
-World frame: x right, y away from the camera, z up, ground at z = 0, the camera above the origin.
+World frame: x right, y away from the camera, z up, ground at z = 0, the camera above the origin; the camera of a clip
+moves.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scenekit_datasets.synthetic.geometry import Mat3, Vec3, camera_rotation
+from scenekit_datasets.synthetic.geometry import Mat3, Vec3, camera_rotation, rotation
 from scenekit_datasets.synthetic.model import RGB
 from scenekit_datasets.synthetic.rng import Dice
 
@@ -34,7 +35,7 @@ WALL_COLORS = (
 
 @dataclass(frozen=True)
 class View:
-    """A camera above the origin whose principal point is the middle of the image."""
+    """A camera whose principal point is the middle of the image; that of an image stands above the origin."""
 
     height: float
     """Height above the ground in metres."""
@@ -44,16 +45,23 @@ class View:
     """Clockwise angle in radians."""
     focal: float
     """Focal length in image widths."""
+    x: float = 0.0
+    """Position along x in metres."""
+    y: float = 0.0
+    """Position along y in metres."""
+    yaw: float = 0.0
+    """Counter-clockwise angle about the vertical axis in radians; 0 looks along y."""
 
     @property
     def rotation(self) -> Mat3:
         """Rotation, camera from world."""
-        return camera_rotation(self.pitch, self.roll)
+        level = camera_rotation(self.pitch, self.roll)
+        return level if self.yaw == 0.0 else level @ rotation(2, -self.yaw)
 
     @property
     def position(self) -> Vec3:
         """Position in the world, in metres."""
-        return np.array([0.0, 0.0, self.height])
+        return np.array([self.x, self.y, self.height])
 
     def intrinsics(self, size: tuple[int, int]) -> Mat3:
         """Compute the intrinsics: pixel = K X / z, the center of pixel (0, 0) at (0.5, 0.5).

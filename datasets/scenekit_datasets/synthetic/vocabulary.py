@@ -36,7 +36,7 @@ CLASSES: tuple[str, ...] = THINGS + STUFF
 """Semantic classes: an index below len(THINGS) is a thing and equals the object's label."""
 
 IGNORE = 255
-"""Semantic value of a pixel without a class; no pixel of a synthetic scene has it."""
+"""Semantic value of a pixel without a class: in clips, where an object shows too little to be labelled."""
 
 COLORS: dict[str, tuple[float, float, float]] = {
     "red": (0.78, 0.12, 0.12),

@@ -1,0 +1,249 @@
+"""The part of `scenekit predict` that is about streams of frames: from sources over the model to sinks."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from scenekit.cli import output
+from scenekit.cli.image_inputs import pinhole
+from scenekit.cli.stream_sinks import Sink, Targets
+from scenekit.cli.stream_sources import FrameSource, Kind, Selection
+from scenekit.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from scenekit.model.pipeline import Worker
+    from scenekit.model.scene_model import SceneModel
+    from scenekit.scene import Scene
+    from scenekit.structures.moments import VideoFrame
+
+AHEAD = 4
+"""Scenes that may wait for a sink that works beside a GPU."""
+
+Predict = Callable[[Iterator["VideoFrame"]], Iterator["Scene"]]
+"""(frames) -> their scenes, lazily, one each in their order."""
+
+
+@dataclass
+class Report:
+    """What a run has made of a source."""
+
+    source: str
+    """Its name."""
+    frames: int = 0
+    """Number of scenes."""
+    damaged: int = 0
+    """Number of frames that were skipped as they cannot be read."""
+    seconds: float = 0.0
+    """How long it took."""
+    objects: Counter[str] = field(default_factory=Counter)
+    """Number of objects by class name, over all frames."""
+
+    COLUMNS: ClassVar = ("source", "frames", "damaged", "frames a second", "objects a frame")
+
+    def row(self) -> tuple[Any, ...]:
+        """Return the cells of the table.
+
+        Returns:
+            Source, frames, damaged frames, frames a second, objects a frame.
+        """
+        objects = ", ".join(f"{count / self.frames:.1f} {name}" for name, count in self.objects.most_common())
+        rate = f"{self.frames / self.seconds:.1f}" if self.seconds else ""
+        return self.source, self.frames, self.damaged, rate, objects or "none"
+
+
+def refuse(kind: Kind, options: Mapping[str, object]) -> None:
+    """Check that no option is set that is for images.
+
+    Args:
+        kind: Kind of the sources.
+        options: Values by option.
+
+    Raises:
+        InputError: One of them is set.
+    """
+    for option, value in options.items():
+        if value not in (None, False):
+            raise InputError(f"{option} is for images, and cannot be used with {kind.name}; leave it out")
+
+
+def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targets) -> None:
+    """Check what can be known before a model is loaded.
+
+    Args:
+        kind: Kind of the sources.
+        names: Their names.
+        selection: Which frames are asked for.
+        targets: Where the scenes go.
+
+    Raises:
+        InputError: A source cannot be read, there are no such frames, or a target cannot be written.
+    """
+    selection.check()
+    for name in names:
+        kind.check(name, selection)
+    targets.check(names)
+
+
+@dataclass(frozen=True)
+class StreamRun:
+    """A run over sources of one kind."""
+
+    kind: Kind
+    """Kind of the sources."""
+    selection: Selection
+    """Which of their frames."""
+    targets: Targets
+    """Where the scenes go."""
+    predict: Predict
+    """Predicts scenes of frames."""
+    device: torch.device
+    """Device of the network."""
+
+    def over(self, names: Sequence[str], stems: Sequence[str]) -> None:
+        """Predict the scenes of all frames, and print a table.
+
+        Args:
+            names: Names of the sources.
+            stems: Names of their files in a folder, without suffix.
+
+        Raises:
+            InputError: A source breaks off, or a file cannot be written.
+        """
+        reports: list[Report] = []
+        with self.targets.opened() as sinks_of:
+            for name, stem in zip(names, stems, strict=True):
+                with self.kind.open(name, self.selection) as source, sinks_of(source, stem) as sinks:
+                    reports.append(self._report(source, sinks))
+        if not self.targets.printed:
+            output.print_table("", Report.COLUMNS, (report.row() for report in reports))
+
+    def _report(self, source: FrameSource, sinks: Sequence[Sink]) -> Report:
+        """Predict the scenes of one source, and write each as soon as it is there."""
+        report, began = Report(source.source), time.monotonic()
+        total = self.selection.count(source.duration, source.rate)
+        with taken(paired(source, self.predict), sinks, self.device) as pairs:
+            for scene, _ in output.rated_progress(pairs, source.source, total):
+                report.frames += 1
+                report.objects.update(scene.counts())
+        report.seconds, report.damaged = time.monotonic() - began, source.damaged
+        return report
+
+
+Pairs = Iterator[tuple["Scene", "VideoFrame"]]
+"""Scenes with their frames."""
+
+
+@contextmanager
+def taken(pairs: Pairs, sinks: Sequence[Sink], device: torch.device) -> Iterator[Pairs]:
+    """Provide scenes that sinks have taken; beside a GPU each sink works in a thread of its own.
+
+    Args:
+        pairs: Scenes with their frames.
+        sinks: The sinks.
+        device: Device of the network, which on a CPU needs the same cores.
+
+    Yields:
+        The scenes with their frames.
+    """
+    from scenekit.model.pipeline import workers
+
+    with workers(len(sinks) if device.type != "cpu" else 0, device) as started:
+        for sink, worker in zip_longest(sinks, started):
+            pairs = taken_by(sink, pairs, worker)
+        yield pairs
+
+
+def taken_by(sink: Sink, pairs: Pairs, worker: Worker | None) -> Pairs:
+    """Yield scenes that a sink has taken.
+
+    Args:
+        sink: The sink.
+        pairs: Scenes with their frames.
+        worker: The thread in which it works; None for this one.
+
+    Yields:
+        The scenes with their frames.
+    """
+    from scenekit.model.pipeline import overlapped
+
+    yield from overlapped((partial(take, sink, pair) for pair in pairs), worker, AHEAD)
+
+
+def take(sink: Sink, pair: tuple[Scene, VideoFrame]) -> tuple[Scene, VideoFrame]:
+    """Write a scene into a sink.
+
+    Args:
+        sink: The sink.
+        pair: The scene with its frame.
+
+    Returns:
+        Both.
+    """
+    sink.write(*pair)
+    return pair
+
+
+def paired(frames: Iterator[VideoFrame], predict: Predict) -> Iterator[tuple[Scene, VideoFrame]]:
+    """Yield the scene of each frame with the frame; no more frames are held than are being predicted.
+
+    Args:
+        frames: The frames.
+        predict: Predicts their scenes.
+
+    Yields:
+        Scenes with their frames.
+    """
+    waiting: deque[VideoFrame] = deque()
+
+    def kept() -> Iterator[VideoFrame]:
+        for frame in frames:
+            waiting.append(frame)
+            yield frame
+
+    for scene in predict(kept()):
+        yield scene, waiting.popleft()
+
+
+def predictor(network: SceneModel, tasks: Sequence[str] | None, threshold: float, focal: float | None) -> Predict:
+    """Return what predicts the scenes of frames.
+
+    Args:
+        network: The model.
+        tasks: Names of tasks; all if None.
+        threshold: Smallest score of an object.
+        focal: Focal length in pixels of the camera, if known.
+
+    Returns:
+        The function.
+    """
+    predict: Any = partial(network.predict, tasks=tasks, threshold=threshold, on_error="raise")
+    if focal is None:
+        return cast(Predict, predict)
+
+    def with_cameras(frames: Iterator[VideoFrame]) -> Iterator[Scene]:
+        scenes: Iterator[Scene] = predict(with_camera(frame, focal) for frame in frames)
+        return scenes
+
+    return with_cameras
+
+
+def with_camera(frame: VideoFrame, focal: float) -> VideoFrame:
+    """Return a frame with a camera of a focal length.
+
+    Args:
+        frame: The frame; its image is a tensor [3 H W].
+        focal: Focal length, in pixels.
+
+    Returns:
+        The frame.
+    """
+    return replace(frame, camera=pinhole(focal, *frame.image.shape[1:]))

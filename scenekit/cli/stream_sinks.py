@@ -1,0 +1,292 @@
+"""What `scenekit predict` writes of a source of frames, while it runs: a drawn video, JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+from scenekit.cli import output
+from scenekit.cli.stream_sources import FrameSource
+from scenekit.errors import InputError, listed
+from scenekit.io.files import plain, portable, unwritable
+from scenekit.io.streams import results
+
+if TYPE_CHECKING:
+    from scenekit.scene import Scene
+    from scenekit.structures.moments import VideoFrame
+
+STDOUT = "-"
+"""The target of JSON lines on standard output."""
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes one scene after the other; what it has taken stays, however the run ends."""
+
+    def write(self, scene: Scene, frame: VideoFrame) -> None:
+        """Write a scene, and the frame that it is of."""
+
+
+Opener: TypeAlias = Callable[[Path, FrameSource], AbstractContextManager[Sink]]
+"""(target, source) -> the open sink of a source."""
+
+
+class SceneLines:
+    """A file of scenes as JSON, one a line; each line is complete, at any time."""
+
+    def __init__(self, target: Path) -> None:
+        self._target, self._whole = target, 0
+        self._file = target.open("wb", buffering=0)
+
+    def write(self, scene: Scene, frame: VideoFrame) -> None:
+        """Write a line.
+
+        Args:
+            scene: The scene.
+            frame: Its frame.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        if scene.path is not None and os.path.exists(scene.path):
+            scene = replace(scene, path=portable(scene.path, self._target))
+        line = line_of(scene).encode()
+        try:
+            written = self._file.write(line)
+            if written < len(line):
+                self._file.write(line[written:])
+        except OSError as error:
+            raise unwritable(self._target, error) from error
+        self._whole += len(line)
+
+    def close(self) -> None:
+        """Close the file, without a line that has been cut off."""
+        with self._file:
+            if self._target.is_file():
+                self._file.truncate(self._whole)
+
+
+class PrintedLines:
+    """Scenes as JSON on standard output, one a line."""
+
+    def write(self, scene: Scene, frame: VideoFrame) -> None:
+        """Print a line.
+
+        Args:
+            scene: The scene.
+            frame: Its frame.
+        """
+        results().write(line_of(scene))
+        results().flush()
+
+
+class DrawnVideo:
+    """A video of the drawings of scenes."""
+
+    def __init__(self, target: Path, source: FrameSource) -> None:
+        from scenekit.io.video.writing import VideoWriter
+
+        self.writer = VideoWriter(target, rate=source.rate)
+
+    def write(self, scene: Scene, frame: VideoFrame) -> None:
+        """Draw a scene on its frame.
+
+        Args:
+            scene: The scene.
+            frame: Its frame.
+        """
+        self.writer.write(scene.draw(frame), None if frame.moment is None else frame.moment.time)
+
+
+def line_of(scene: Scene) -> str:
+    """Return a scene as a line of JSON.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The line, with its end.
+    """
+    return json.dumps(plain(scene.to_json()), allow_nan=False, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def scene_lines(target: Path) -> Iterator[Sink]:
+    """Provide a file of scenes.
+
+    Args:
+        target: The file.
+
+    Yields:
+        The sink.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    try:
+        lines = SceneLines(target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    try:
+        yield lines
+    finally:
+        lines.close()
+
+
+@contextmanager
+def drawn_video(target: Path, source: FrameSource) -> Iterator[Sink]:
+    """Provide a video of drawings.
+
+    Args:
+        target: The file.
+        source: Whose frames are drawn.
+
+    Yields:
+        The sink.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    drawn = DrawnVideo(target, source)
+    with drawn.writer as writer:
+        yield drawn
+    if writer.count == 0:
+        output.print_note(f"{source.source}: no frames, so that {target} is not written")
+
+
+DRAWN: Mapping[str, Opener] = dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), drawn_video)
+
+FILES: Mapping[str, Opener] = {**DRAWN}
+"""What --out writes to a file, by its suffix."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where the results of sources go; what is None is not written."""
+
+    out: Path | None = None
+    """A file of the one source, or a folder, which gets a drawn video and a file of scenes of each."""
+    lines: Path | None = None
+    """A file of the scenes of all sources."""
+    printed: bool = False
+    """Whether scenes are printed as JSON lines."""
+
+    @classmethod
+    def of(cls, out: Path | None, lines: str | None) -> Targets:
+        """Return what the options --out and --json name.
+
+        Args:
+            out: Value of --out.
+            lines: Value of --json.
+
+        Returns:
+            The targets.
+        """
+        return cls(out, None if lines in (None, STDOUT) else Path(str(lines)), lines == STDOUT)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that --out names, if it is one: it is there, or its name has no suffix."""
+        if self.out is None or (self.out.suffix.lower() in FILES and not self.out.is_dir()):
+            return None
+        return self.out
+
+    def check(self, sources: Sequence[str]) -> None:
+        """Check the targets before the run; create missing folders.
+
+        Args:
+            sources: Names of the sources.
+
+        Raises:
+            InputError: A target is one of the sources, one file is named for several sources or results, its suffix is
+                unknown, or a folder cannot be written.
+        """
+        if self.out is not None and self.folder is None and len(sources) > 1:
+            raise InputError(f"--out names one file for {len(sources)} sources; name a folder for a file of each")
+        if self.out is not None and self.folder is not None and self.out.suffix and not self.out.is_dir():
+            raise InputError(f"--out {self.out}: expected a folder, or a file with {listed(FILES, 9)}")
+        if self.out is not None and self.lines is not None and is_same(self.out, self.lines):
+            raise InputError(f"--out and --json name the same file, {self.out}; name two")
+        for option, target in (("--out", self.out), ("--json", self.lines)):
+            if target is None:
+                continue
+            check_apart(option, target, sources)
+            check_folder(target if target == self.folder else target.parent)
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[FrameSource, str], AbstractContextManager[list[Sink]]]]:
+        """Open what all sources share.
+
+        Yields:
+            (source, stem of its files) -> a context manager that opens the sinks of a source.
+        """
+        with ExitStack() as stack:
+            shared: list[Sink] = [PrintedLines()] if self.printed else []
+            if self.lines is not None:
+                shared.append(stack.enter_context(scene_lines(self.lines)))
+            yield partial(self._of_source, shared)
+
+    @contextmanager
+    def _of_source(self, shared: list[Sink], source: FrameSource, stem: str) -> Iterator[list[Sink]]:
+        own: list[AbstractContextManager[Sink]] = []
+        if self.folder is not None:
+            video = self.folder / f"{stem}.mp4"
+            check_apart("--out", video, [source.source])
+            own = [drawn_video(video, source), scene_lines(self.folder / f"{stem}.jsonl")]
+        elif self.out is not None:
+            own = [FILES[self.out.suffix.lower()](self.out, source)]
+        with ExitStack() as stack:
+            yield [*shared, *map(stack.enter_context, own)]
+
+
+def check_apart(option: str, target: Path, sources: Sequence[str]) -> None:
+    """Check that a file to write is none that is read.
+
+    Args:
+        option: The option that names it.
+        target: The file.
+        sources: Names of the sources.
+
+    Raises:
+        InputError: It is one of them.
+    """
+    for name in sources:
+        if is_same(target, Path(name)):
+            raise InputError(f"{option} {target} is the video that is read; name another file")
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one file, which need not be there.
+
+    Args:
+        one: A path.
+        other: Another.
+
+    Returns:
+        True for the same file.
+    """
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be written into a folder; create it if it is missing.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        InputError: It cannot be created or written.
+    """
+    from scenekit.io.files import created
+
+    with created(output.make_folder(folder)):
+        pass
