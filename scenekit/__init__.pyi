@@ -2,10 +2,10 @@
 from . import testing as testing
 from .config import Config as Config
 from .data.clip import Clip as Clip
+from .data.clips import ClipSamples as ClipSamples
 from .data.clips import ClipSet as ClipSet
 from .data.clips import clips as clips
 from .data.datasets import dataset as dataset
-from .data.sample import ClipSample as ClipSample
 from .data.sample import Sample as Sample
 from .data.sample import Supervision as Supervision
 from .errors import InputError as InputError

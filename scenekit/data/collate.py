@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from scenekit.data.relabel import relabeled
-from scenekit.data.sample import ClipSample, Sample
+from scenekit.data.sample import Sample
 from scenekit.data.selection import without_empty
 from scenekit.fields.base import ImageField
 from scenekit.keys import OBJECTS, Key, Stream
@@ -28,7 +28,7 @@ from scenekit.structures.vocabulary import Vocabulary
 
 
 def collate(
-    samples: Sequence[Sample | ClipSample],
+    samples: Sequence[Sample],
     *,
     vocabulary: Vocabulary,
     keys: Collection[Key[Any, Any]],
@@ -51,7 +51,7 @@ def collate(
     Returns:
         The batch and its targets.
     """
-    wholes = [relabeled(sample.whole, vocabulary) for sample in samples if isinstance(sample, ClipSample)]
+    wholes = [relabeled(sample, vocabulary) for sample in samples if sample.frames]
     seeds = None if seeds is None else [*_seeds_of_frames(samples, seeds)]
     batch, targets = _collated([*_frames(samples)], vocabulary, [key for key in keys if not key.of_clip], config, seeds)
     values, valid = dict(targets.values), dict(targets.valid)
@@ -61,23 +61,23 @@ def collate(
     return replace(batch, clips=_clips(samples) if wholes else None), replace(targets, values=values, valid=valid)
 
 
-def _frames(samples: Sequence[Sample | ClipSample]) -> Iterator[Sample]:
+def _frames(samples: Sequence[Sample]) -> Iterator[Sample]:
     for sample in samples:
-        yield from sample.frames if isinstance(sample, ClipSample) else (sample,)
+        yield from sample.frames or (sample,)
 
 
-def _seeds_of_frames(samples: Sequence[Sample | ClipSample], seeds: Sequence[int]) -> Iterator[int]:
+def _seeds_of_frames(samples: Sequence[Sample], seeds: Sequence[int]) -> Iterator[int]:
     """Yield a seed per image: frames of a clip count on from that of the clip."""
     for sample, seed in zip(samples, seeds, strict=True):
-        yield from (seed + frame for frame in range(len(sample.frames) if isinstance(sample, ClipSample) else 1))
+        yield from (seed + frame for frame in range(len(sample.frames or (sample,))))
 
 
-def _clips(samples: Sequence[Sample | ClipSample]) -> tuple[ClipFrames, ...]:
+def _clips(samples: Sequence[Sample]) -> tuple[ClipFrames, ...]:
     clips, first = [], 0
     for sample in samples:
-        if isinstance(sample, ClipSample):
+        if sample.frames:
             clips.append(ClipFrames(first, sample.times))
-        first += len(sample.frames) if isinstance(sample, ClipSample) else 1
+        first += len(sample.frames or (sample,))
     return tuple(clips)
 
 

@@ -1,4 +1,4 @@
-"""One training example: an image, its ground truth, and what that ground truth supervises."""
+"""One training example: an image or a clip, its ground truth, and what that ground truth supervises."""
 
 from __future__ import annotations
 
@@ -61,25 +61,18 @@ class Sample:
     """Unique within the data set."""
     geometry: Geometry | None = None
     """How transforms changed the stored image; None where they did not."""
+    frames: tuple[Sample, ...] = ()
+    """Of a clip its frames in order; `scene` then holds the ground truth of the whole, such as EVENTS, and `image` is
+    the first frame. Empty for a single image."""
+    times: tuple[float, ...] = ()
+    """Of a clip the seconds of each frame on its clock."""
+
+    def __post_init__(self) -> None:
+        if len(self.frames) != len(self.times):
+            raise InputError(f"each frame of a clip has a time, got {len(self.frames)} and {len(self.times)} times")
 
     @property
     def origin(self) -> ImageOrigin:
         """Which image this is, and how it was changed."""
         geometry = Geometry.identity(self.scene.size) if self.geometry is None else self.geometry
         return ImageOrigin(geometry, self.id, self.scene.path)
-
-
-@dataclass(frozen=True, eq=False)
-class ClipSample:
-    """One training example of several images: the frames of a clip, and the ground truth of the whole."""
-
-    frames: tuple[Sample, ...]
-    """The frames in order, each with its own ground truth."""
-    times: tuple[float, ...]
-    """Seconds of each frame on the clock of the clip."""
-    whole: Sample
-    """The ground truth of keys of clips, such as EVENTS, and what it supervises; its image is a frame."""
-
-    def __post_init__(self) -> None:
-        if not self.frames or len(self.frames) != len(self.times):
-            raise InputError(f"a clip has frames with a time each, got {len(self.frames)} and {len(self.times)} times")

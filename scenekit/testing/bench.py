@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scenekit.config import Config, validated
 from scenekit.data.collate import collate
-from scenekit.data.sample import ClipSample, Sample
+from scenekit.data.sample import Sample
 from scenekit.hooks import TaskSpec, registry
 from scenekit.keys import Key, Stream
 from scenekit.model.board import Pooler
@@ -136,10 +136,9 @@ class Bench:
         """Pack samples as for training."""
         seeds = [sample.id for sample in samples]
         keys, config = self.model.learns_from, self.model.config.input
-        packed: Sequence[Sample | ClipSample] = samples
         if self.spec.of_clips:  # each image is a clip of one frame
-            packed = [ClipSample((without_clip_keys(sample),), (0.0,), sample) for sample in samples]
-        return collate(packed, vocabulary=self.vocabulary, keys=keys, config=config, seeds=seeds)
+            samples = [replace(sample, frames=(without_clip_keys(sample),), times=(0.0,)) for sample in samples]
+        return collate(samples, vocabulary=self.vocabulary, keys=keys, config=config, seeds=seeds)
 
     def regions(self, targets: Targets, learning: bool) -> dict[Stream, Regions]:
         """Return the detections of a good detector, for every stream that the task does not provide itself."""

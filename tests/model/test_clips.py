@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import scenekit as sk
 from scenekit.data.collate import collate
-from scenekit.data.sample import ClipSample, Sample, Supervision
+from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import BoardError, InputError, PluginError, WrongShapeError
 from scenekit.keys import BOXES3D, FEATURES, OBJECTS
 from scenekit.model.scene_model import SceneModel
@@ -88,11 +88,12 @@ def two_clips(model: SceneModel) -> ImageBatch:
     return replace(batch, clips=(ClipFrames(1, (0.0, 2.0)), ClipFrames(3, (5.0, 6.0, 9.0))))
 
 
-def labelled(frame_count: int, value: float | None) -> ClipSample:
+def labelled(frame_count: int, value: float | None) -> Sample:
     frames = tuple(replace(sample(), id=10 + number) for number in range(frame_count))
     scene = sk.Scene(SIZE, VOCABULARY, values={} if value is None else {CHANGE: value})
-    whole = Sample(frames[0].image, scene, Supervision(frozenset() if value is None else frozenset({CHANGE})), 10)
-    return ClipSample(frames, tuple(float(number) for number in range(frame_count)), whole)
+    claims = Supervision(frozenset() if value is None else frozenset({CHANGE}))
+    times = tuple(float(number) for number in range(frame_count))
+    return Sample(frames[0].image, scene, claims, 10, frames=frames, times=times)
 
 
 @torch.no_grad()

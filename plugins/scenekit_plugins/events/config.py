@@ -39,7 +39,7 @@ class EventConfig(Config):
     """Upper limit of the events of a window."""
     score_threshold: float = Field(default=0.3, ge=0, le=1)
     """Smallest score of an event."""
-    nms_threshold: float = Field(default=0.8, ge=0, le=1)
+    nms_threshold: float = Field(default=0.7, ge=0, le=1)
     """Temporal IoU above which the worse of two events is dropped."""
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
     """How texts are split into tokens."""

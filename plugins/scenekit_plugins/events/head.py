@@ -20,7 +20,7 @@ from scenekit.ops.losses import safe_mean
 from scenekit.structures import Captions, Events, ImageBatch
 from scenekit_plugins.events.cells import COLORS, EVENT_CELLS
 from scenekit_plugins.events.config import EventConfig
-from scenekit_plugins.events.matching import matched, span_iou
+from scenekit_plugins.events.matching import NEARLY, matched, span_iou
 from scenekit_plugins.events.network import EventNetwork, Sight
 from scenekit_plugins.texts.decoder import GeneratedTokens, teacher_forcing
 from scenekit_plugins.texts.lstm import LstmDecoder
@@ -56,19 +56,16 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         parts, sight = raw
         times = frame_times(board.images, sight.spans)
         truths = [self._truth(targets, board.images, number, times[part]) for number, part in parts]
-        pairs = [
-            matched(sight.logits[row][sight.used[row]], sight.spans[row][sight.used[row]], events.spans.to(times))
-            if events is not None
-            else None
-            for row, events in enumerate(truths)
-        ]
-        annotated = torch.tensor([events is not None for events in truths], device=times.device)
-        hit = torch.zeros_like(sight.logits)
-        for row, pair in enumerate(pairs):
-            if pair is not None:
-                hit[row, pair[0]] = 1.0
+        pairs = [self._pairs(sight, row, events) for row, events in enumerate(truths)]
+        hit, counted = torch.zeros_like(sight.logits), sight.used.clone()
+        for row, (events, pair) in enumerate(zip(truths, pairs, strict=True)):
+            if events is None or pair is None:
+                counted[row] = False
+                continue
+            near = span_iou(sight.spans[row].detach(), events.spans.to(times)) >= NEARLY
+            counted[row] &= ~near.any(dim=1)
+            hit[row, pair[0]], counted[row, pair[0]] = 1.0, True
         scores = F.binary_cross_entropy_with_logits(sight.logits, hit, reduction="none")
-        counted = sight.used & annotated[:, None]
         rows = [
             (row, slot, event)
             for row, pair in enumerate(pairs)
@@ -84,6 +81,14 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
             "span": _span_loss(sight.spans[clips, slots], wanted),
             "text": self._text_loss(sight, clips, sight.slots[clips, slots], wanted, rows, truths),
         }
+
+    def _pairs(self, sight: Sight, row: int, events: Events | None) -> tuple[Tensor, Tensor] | None:
+        """Return which slot of a window learns which event."""
+        if events is None:
+            return None
+        used = sight.used[row]
+        spans = sight.spans[row][used]
+        return matched(sight.logits[row][used], sight.centers[row][used], spans, events.spans.to(spans))
 
     def _truth(self, targets: Targets, images: ImageBatch, clip: int, times: Float[Tensor, " f"]) -> Events | None:
         """Return the events of a window, in seconds from its first frame; None where the clip is not annotated."""

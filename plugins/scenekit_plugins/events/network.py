@@ -115,7 +115,7 @@ class EventNetwork(nn.Module):
         self.cells = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, width))
         self.place = nn.Parameter(0.02 * torch.randn(cells, width))
         self.time = nn.Linear(2 * len(PERIODS), width)
-        self.motion = nn.ModuleList(nn.Conv1d(width, width, 5, padding=2) for _ in range(2))
+        self.motion = nn.ModuleList(_along_time(width) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.slot = nn.Parameter(0.5 * torch.randn(config.slots, width))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
@@ -151,7 +151,7 @@ class EventNetwork(nn.Module):
         known = there[:, :, None, None]
         for norm, conv in zip(self.norms, self.motion, strict=True):
             y = (norm(x) * known).permute(0, 2, 3, 1).flatten(0, 1)  # K G, D, F
-            x = x + F.gelu(conv(y)).unflatten(0, (len(x), -1)).permute(0, 3, 1, 2)
+            x = x + conv(y).unflatten(0, (len(x), -1)).permute(0, 3, 1, 2)
         out: Tensor = (x + self.time(waves(times))[:, :, None]) * known
         return out
 
@@ -178,6 +178,16 @@ class EventNetwork(nn.Module):
         seen = self.describing(slots[:, None], sight.memory[clips], away[:, None], within[:, None])[:, 0]
         out: Tensor = self.describe_norm(slots + seen)
         return out
+
+
+def _along_time(width: int) -> nn.Sequential:
+    """Build a convolution along time, of each number by itself, and a layer that mixes them: [N D F] -> [N D F]."""
+    return nn.Sequential(
+        nn.Conv1d(width, width, 5, padding=2, groups=width),
+        nn.Conv1d(width, width, 1),
+        nn.GELU(),
+        nn.Conv1d(width, width, 1),
+    )
 
 
 def waves(times: Float[Tensor, "*any"]) -> Float[Tensor, "*any W"]:
