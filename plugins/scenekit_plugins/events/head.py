@@ -55,7 +55,7 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         """
         parts, sight = raw
         times = frame_times(board.images, sight.spans)
-        truths = [self._truth(targets, board.images, number, times[part]) for number, part in parts]
+        truths = [self.truth(targets, board.images, number, times[part]) for number, part in parts]
         pairs = [self._pairs(sight, row, events) for row, events in enumerate(truths)]
         hit, counted = torch.zeros_like(sight.logits), sight.used.clone()
         for row, (events, pair) in enumerate(zip(truths, pairs, strict=True)):
@@ -90,8 +90,18 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         spans = sight.spans[row][used]
         return matched(sight.logits[row][used], sight.centers[row][used], spans, events.spans.to(spans))
 
-    def _truth(self, targets: Targets, images: ImageBatch, clip: int, times: Float[Tensor, " f"]) -> Events | None:
-        """Return the events of a window, in seconds from its first frame; None where the clip is not annotated."""
+    def truth(self, targets: Targets, images: ImageBatch, clip: int, times: Float[Tensor, " f"]) -> Events | None:
+        """Return the events that a window learns: those whose middle it has.
+
+        Args:
+            targets: Ground truth of the batch.
+            images: Frames of clips.
+            clip: The clip.
+            times: Seconds of the frames of the window.
+
+        Returns:
+            Events in seconds from the first frame of the window; None where the clip is not annotated.
+        """
         if not bool(targets.valid[EVENTS][clip]):
             return None
         events: Events = targets[EVENTS][clip]
