@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from scenekit.errors import InputError
 from scenekit.io.files import read_text, write_atomically
 from scenekit.io.images import read_image
 from scenekit.io.records import parse_json
+from scenekit.io.video.reading import video
 from scenekit.keys import IMAGES, Key
 from scenekit.model.arguments import least_score, positive_integer, task_names
 from scenekit.model.board import Board
@@ -53,6 +55,19 @@ class ClipScene:
 
     def __getitem__(self, key: Key[Any, Item]) -> Item:
         return self.whole[key]
+
+    def frame(self, number: int) -> Scene:
+        """Return the scene of a frame with the values of the clip beside its own, for drawings.
+
+        Args:
+            number: Number of the frame, counted from 0.
+
+        Returns:
+            The scene; without regions where no task of images was asked for.
+        """
+        moment = Moment(self.times[number], number)
+        scene = self.frames[number] if self.frames else replace(self.whole, moment=moment)
+        return replace(scene, values={**scene.values, **self.whole.values})
 
     def save(self, path: str | Path) -> None:
         """Write everything as JSON.
@@ -113,8 +128,8 @@ def predict_clip(
 
     Args:
         model: A model with a task of clips.
-        frames: Images in order, as `SceneModel.predict` takes them, lazily; or a Clip, whose frames are taken. Frames
-            that are no VideoFrame with a moment need `fps`.
+        frames: Images in order, as `SceneModel.predict` takes them, lazily; a Clip, whose frames are taken; or the path
+            of a video. Frames that are no VideoFrame with a moment need `fps`.
         tasks: Tasks of clips, or of images, whose scenes are then in `frames` of the result; all tasks of clips and
             none of images, if None.
         threshold: As in `SceneModel.predict`, for scenes of frames and for what tasks of clips read of them.
@@ -133,8 +148,8 @@ def predict_clip(
     if not model.clip_tasks and names is None:
         raise InputError(f"this model has no task of clips; its tasks are {', '.join(model.tasks) or 'none'}")
     run = _ClipRun(model, model.clip_tasks if names is None else names, score)
-    with torch.no_grad(), evaluating(model):
-        for chunk in _chunks(_with_moments(getattr(frames, "frames", frames), fps), together):
+    with torch.no_grad(), evaluating(model), _opened(frames) as images:
+        for chunk in _chunks(_with_moments(images, fps), together):
             run.add(chunk)
         return run.result()
 
@@ -185,6 +200,11 @@ class _ClipRun:
         self.model.run_steps(board, self.clip_order, threshold=self.threshold)
         keys = {key for name in self.clip_order for key in self.model.plan.steps[name].provides}
         return ClipScene(clip_scene(board, 0, keys, self.model.vocabulary), times, tuple(self.scenes))
+
+
+def _opened(frames: Any) -> AbstractContextManager[Iterable[Any]]:
+    """Return the frames of a video file, of a Clip, or as they are."""
+    return video(frames) if isinstance(frames, str | os.PathLike) else nullcontext(getattr(frames, "frames", frames))
 
 
 def _with_moments(frames: Iterable[Any], fps: float | None) -> Iterator[tuple[VideoFrame, Moment]]:

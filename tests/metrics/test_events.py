@@ -260,7 +260,7 @@ def test_videos_without_predictions_and_without_events() -> None:
     half = metric.result()
     for name in ("precision", "recall", "language", "SODA_c"):
         assert half[name] == pytest.approx(alone[name] / 2)
-    assert (half["videos"], half["events"], half["predictions"]) == (2, 2, 1)
+    assert (half["videos"], half["references"], half["predictions"]) == (2, 2, 1)
 
 
 def test_nothing_to_measure_is_nan() -> None:

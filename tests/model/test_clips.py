@@ -263,6 +263,25 @@ def test_clips_round_trip(model: SceneModel, tmp_path: Path) -> None:
         sk.ClipScene.load(tmp_path / "scene.json")
 
 
+def test_a_video_file_is_read(model: SceneModel, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    with sk.VideoWriter(tmp_path / "clip.mp4", rate=4.0) as writer:
+        for image in images(3, (48, 64)):
+            writer.write(image)
+    clip = sk.predict_clip(model, tmp_path / "clip.mp4", ["masks", "change"], threshold=0.0)
+    assert clip.times == pytest.approx((0.0, 0.25, 0.5))
+    with sk.video(tmp_path / "clip.mp4") as frames:
+        assert float(sk.predict_clip(model, frames)[CHANGE]) == pytest.approx(float(clip[CHANGE]))
+
+
+def test_a_frame_has_the_values_of_its_clip_too(model: SceneModel) -> None:
+    both = sk.predict_clip(model, images(3), ["masks", "change"], threshold=0.0, fps=4.0)
+    scene = both.frame(1)
+    assert set(scene.values) == {*both.frames[1].values, CHANGE} and len(scene.objects) == len(both.frames[1].objects)
+    alone = sk.predict_clip(model, images(3), fps=4.0).frame(2)
+    assert set(alone.values) == {CHANGE} and alone.moment is not None and alone.moment.time == 0.5
+
+
 def test_a_clip_gives_its_frames(model: SceneModel) -> None:
     frames = clip_of(images(2), (0.0, 1.0))
     scenes = [sk.Scene(SIZE, VOCABULARY)] * 2

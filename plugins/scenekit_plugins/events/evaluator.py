@@ -70,11 +70,11 @@ def annotators(events: Events) -> list[DescribedSpans]:
         Described spans of each; none without events.
     """
     texts = events.captions.texts
-    told = []
+    split = []
     for number in range(max(map(len, texts), default=0)):
         rows = [row for row, group in enumerate(texts) if number < len(group)]
-        told.append(DescribedSpans.of(events.spans[rows], [texts[row][number] for row in rows]))
-    return told
+        split.append(DescribedSpans.of(events.spans[rows], [texts[row][number] for row in rows]))
+    return split
 
 
 def _first_texts(events: Events) -> list[str]:

@@ -55,32 +55,44 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         """
         parts, sight = raw
         times = frame_times(board.images, sight.spans)
-        truths = [self.truth(targets, board.images, number, times[part]) for number, part in parts]
-        pairs = [self._pairs(sight, row, events) for row, events in enumerate(truths)]
-        hit, counted = torch.zeros_like(sight.logits), sight.used.clone()
-        for row, (events, pair) in enumerate(zip(truths, pairs, strict=True)):
-            if events is None or pair is None:
-                counted[row] = False
-                continue
-            near = span_iou(sight.spans[row].detach(), events.spans.to(times)) >= NEARLY
-            counted[row] &= ~near.any(dim=1)
-            hit[row, pair[0]], counted[row, pair[0]] = 1.0, True
-        scores = F.binary_cross_entropy_with_logits(sight.logits, hit, reduction="none")
+        groups = [self.window_events(targets, board.images, number, times[part]) for number, part in parts]
+        pairs = [self._pairs(sight, row, events) for row, events in enumerate(groups)]
+        score = self._score_loss(sight, groups, pairs, times)
         rows = [
             (row, slot, event)
             for row, pair in enumerate(pairs)
             for slot, event in (() if pair is None else zip(pair[0].tolist(), pair[1].tolist(), strict=True))
         ]
         if not rows:
-            nothing = torch.stack([sight.spans.sum(), sight.slots.sum()]).sum() * 0.0
-            return {"score": safe_mean(scores[counted]), "span": nothing, "text": nothing}
+            nothing = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0.0
+            return {"score": score, "span": nothing, "text": nothing}
         clips, slots = torch.tensor([row[:2] for row in rows], device=times.device).unbind(dim=1)
-        wanted = torch.stack([_events(truths, row).spans[event] for row, _, event in rows]).to(times)
+        spans = torch.stack([_events(groups, row).spans[event] for row, _, event in rows]).to(times)
+        texts = [_events(groups, row).captions.texts[event] for row, _, event in rows]
+        features = self.network.described(sight, clips, sight.slots[clips, slots], spans)
         return {
-            "score": safe_mean(scores[counted]),
-            "span": _span_loss(sight.spans[clips, slots], wanted),
-            "text": self._text_loss(sight, clips, sight.slots[clips, slots], wanted, rows, truths),
+            "score": score,
+            "span": _span_loss(sight.spans[clips, slots], spans),
+            "text": self._text_loss(features, texts),
         }
+
+    def _score_loss(
+        self,
+        sight: Sight,
+        groups: Sequence[Events | None],
+        pairs: Sequence[tuple[Tensor, Tensor] | None],
+        times: Float[Tensor, " B"],
+    ) -> Tensor:
+        """Compute the cross-entropy of the scores; slots that nearly cover an event of another slot do not count."""
+        hit, counted = torch.zeros_like(sight.logits), sight.used.clone()
+        for row, (events, pair) in enumerate(zip(groups, pairs, strict=True)):
+            if events is None or pair is None:
+                counted[row] = False
+                continue
+            near = span_iou(sight.spans[row].detach(), events.spans.to(times)) >= NEARLY
+            counted[row] &= ~near.any(dim=1)
+            hit[row, pair[0]], counted[row, pair[0]] = 1.0, True
+        return safe_mean(F.binary_cross_entropy_with_logits(sight.logits, hit, reduction="none")[counted])
 
     def _pairs(self, sight: Sight, row: int, events: Events | None) -> tuple[Tensor, Tensor] | None:
         """Return which slot of a window learns which event."""
@@ -90,7 +102,9 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         spans = sight.spans[row][used]
         return matched(sight.logits[row][used], sight.centers[row][used], spans, events.spans.to(spans))
 
-    def truth(self, targets: Targets, images: ImageBatch, clip: int, times: Float[Tensor, " f"]) -> Events | None:
+    def window_events(
+        self, targets: Targets, images: ImageBatch, clip: int, times: Float[Tensor, " f"]
+    ) -> Events | None:
         """Return the events that a window learns: those whose middle it has.
 
         Args:
@@ -111,20 +125,10 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         own = events[inside]
         return Events(own.spans - start, own.captions)
 
-    def _text_loss(
-        self,
-        sight: Sight,
-        clips: Int[Tensor, " M"],
-        slots: Float[Tensor, "M D"],
-        spans: Float[Tensor, "M 2"],
-        rows: Sequence[tuple[int, int, int]],
-        truths: Sequence[Events | None],
-    ) -> Tensor:
+    def _text_loss(self, features: Float[Tensor, "M D"], texts: Sequence[Sequence[str]]) -> Tensor:
         """Compute the cross-entropy of each token of all references, given the ones before it."""
-        texts = [_events(truths, row).captions.texts[event] for row, _, event in rows]
         encoded = [[tokens for tokens in map(self.tokenizer.encode, group) if tokens] for group in texts]
         places = [place for place, group in enumerate(encoded) for _ in group]
-        features = self.network.described(sight, clips, slots, spans)
         if not places:
             return features.sum() * 0.0 + torch.stack([p.sum() for p in self.decoder.parameters()]).sum() * 0.0
         forced = teacher_forcing(self.tokenizer, [t for group in encoded for t in group], self.config.max_tokens)
@@ -254,8 +258,8 @@ def kept_rows(spans: Float[Tensor, "E 2"], scores: Float[Tensor, " E"], threshol
     return order[torch.tensor(kept, dtype=torch.int64, device=order.device)]
 
 
-def _events(truths: Sequence[Events | None], row: int) -> Events:
-    events = truths[row]
+def _events(groups: Sequence[Events | None], row: int) -> Events:
+    events = groups[row]
     assert events is not None, "only windows of annotated clips are matched"
     return events
 

@@ -67,19 +67,19 @@ class Attention(nn.Module):
         there: Bool[Tensor, "K #S F"],
     ) -> Float[Tensor, "K S D"]:
         """Return what each query sees; `away` are the seconds from it to each frame."""
-        clips, frames, cells, _ = memory.shape
+        cells = memory.shape[2]
         spread = self.log_spread.exp()[None, :, None, None]
         bias = (-0.5 * (away[:, None] / spread) ** 2).masked_fill(~there[:, None], -torch.inf)
         bias = bias[..., None].expand(-1, -1, -1, -1, cells).flatten(3)  # H, S, F G
         q = self._split(self.query(queries))
-        k, v = map(self._split, self.key_value(memory.reshape(clips, frames * cells, -1)).chunk(2, dim=-1))
+        k, v = map(self._split, self.key_value(memory.flatten(1, 2)).chunk(2, dim=-1))
         dropout = self.dropout if self.training else 0.0
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), dropout_p=dropout)
         out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, values: Float[Tensor, "K T D"]) -> Float[Tensor, "K H T d"]:
-        return values.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return values.reshape(*values.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Layer(nn.Module):

@@ -110,15 +110,15 @@ class EventCaptioning:
         Returns:
             `precision` and `recall` of the proposals and `F1`, their harmonic mean; `language`, the language score,
             with its name as `language_score`; BLEU-4 and CIDEr-D (0 to 10); `SODA_c` with its precision and recall; the
-            number of `videos`, `events` and `predictions`; `breakdown`: the first ones at each tIoU. Fractions; NaN
-            without videos.
+            number of `videos`, of `references` (annotated events) and of `predictions`; `breakdown`: the first ones at
+            each tIoU. Fractions; NaN without videos.
         """
         similar = [] if self._together else self._similarities()
         rows = {f"{t:g}": self._at(t, similar) for t in IOUS}
         means = {name: float(np.mean([row[name] for row in rows.values()])) for name in rows[f"{IOUS[0]:g}"]}
         precision, recall = means.pop("precision"), means.pop("recall")
-        told = self._similarities(swapped=True)
-        story = np.array([self._story(*pair) for pair in zip(self._videos, told, strict=True)]).reshape(-1, 3)
+        swapped = self._similarities(swapped=True)
+        story = np.array([self._story(*pair) for pair in zip(self._videos, swapped, strict=True)]).reshape(-1, 3)
         return {
             "precision": precision,
             "recall": recall,
@@ -127,7 +127,7 @@ class EventCaptioning:
             **means,
             **{name: _mean(values) for name, values in zip(STORY, story.T, strict=True)},
             "videos": len(self._videos),
-            "events": sum(len(video.merged) for video in self._videos),
+            "references": sum(len(video.merged) for video in self._videos),
             "predictions": sum(len(video.predicted) for video in self._videos),
             "breakdown": rows,
         }
