@@ -1,6 +1,7 @@
 """The head: slots of time become events, and a decoder describes them.
 
-Letters: K clips, G cells of a frame, S slots of a clip, E events of a clip, M matched slots of all clips, D width.
+Letters: K clips, G cells of a frame, S slots of a clip, E events of a clip, M matched slots of all clips, D width, DD
+twice that.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         self.config = config
         self.tokenizer = CaptionTokenizer(config.tokenizer.stored or of_names(core.vocabulary))
         self.network = EventNetwork(core.channels + COLORS, config.rows * config.columns, config)
-        self.decoder = LstmDecoder(config.width, self.tokenizer, config.lstm)
+        self.decoder = LstmDecoder(2 * config.width, self.tokenizer, config.lstm)
         self.axis_names = {f"decoder.{name}": axes for name, axes in self.decoder.axis_names.items()}
 
     def forward(self, board: Board) -> tuple[Windows, Sight]:
@@ -125,7 +126,7 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         own = events[inside]
         return Events(own.spans - start, own.captions)
 
-    def _text_loss(self, features: Float[Tensor, "M D"], texts: Sequence[Sequence[str]]) -> Tensor:
+    def _text_loss(self, features: Float[Tensor, "M DD"], texts: Sequence[Sequence[str]]) -> Tensor:
         """Compute the cross-entropy of each token of all references, given the ones before it."""
         encoded = [[tokens for tokens in map(self.tokenizer.encode, group) if tokens] for group in texts]
         places = [place for place, group in enumerate(encoded) for _ in group]
@@ -159,7 +160,7 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         rows, places = best.values.isfinite().nonzero(as_tuple=True)
         return rows, best.indices[rows, places]
 
-    def _generated(self, features: Float[Tensor, "N D"]) -> GeneratedTokens:
+    def _generated(self, features: Float[Tensor, "N DD"]) -> GeneratedTokens:
         if len(features) == 0:
             empty = features.new_zeros((0, 0))
             return GeneratedTokens(empty.long(), empty)

@@ -1,6 +1,7 @@
 """The network: slots of time look at the cells of frames, and each gives a span and its features.
 
-Letters: K clips, F frames of the longest, G cells of a frame, D width, S slots of the longest clip, H heads, N events.
+Letters: K clips, F frames of the longest, G cells of a frame, D width, DD twice that, S slots of the longest clip, H
+heads, N events.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class Attention(nn.Module):
         return out
 
     def _split(self, values: Float[Tensor, "K T D"]) -> Float[Tensor, "K H T d"]:
-        return values.reshape(*values.shape[:2], self.heads, -1).transpose(1, 2)
+        count, length, width = values.shape
+        return values.reshape(count, length, self.heads, width // self.heads).transpose(1, 2)
 
 
 class Layer(nn.Module):
@@ -120,7 +122,8 @@ class EventNetwork(nn.Module):
         self.slot = nn.Parameter(0.5 * torch.randn(config.slots, width))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.score, self.span = nn.Linear(width, 1), nn.Linear(width, 2)
-        self.describing, self.describe_norm = Attention(width, config.heads, config.dropout), nn.LayerNorm(width)
+        self.describing = Attention(width, config.heads, config.dropout)
+        self.describe_norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         nn.init.constant_(self.score.bias, -2.0)
         nn.init.zeros_(self.span.weight)
         nn.init.zeros_(self.span.bias)
@@ -168,16 +171,15 @@ class EventNetwork(nn.Module):
         clips: Tensor,
         slots: Float[Tensor, "N D"],
         spans: Float[Tensor, "N 2"],
-    ) -> Float[Tensor, "N D"]:
-        """Return features to describe events from: what the slots see within the spans."""
+    ) -> Float[Tensor, "N DD"]:
+        """Return features to describe events from: those of the slots, then what these see within the spans."""
         times, there = sight.times[clips], sight.there[clips]
         outside = torch.maximum(spans[:, :1] - times, times - spans[:, 1:]).clamp(min=0)
         nearest = outside.masked_fill(~there, torch.inf).amin(dim=1, keepdim=True)
         within = there & (outside <= torch.maximum(nearest, nearest.new_tensor(1e-6)))
         away = 0.5 * (spans.sum(dim=1, keepdim=True)) - times
         seen = self.describing(slots[:, None], sight.memory[clips], away[:, None], within[:, None])[:, 0]
-        out: Tensor = self.describe_norm(slots + seen)
-        return out
+        return torch.cat([norm(part) for norm, part in zip(self.describe_norms, (slots, seen), strict=True)], dim=1)
 
 
 def _along_time(width: int) -> nn.Sequential:
