@@ -76,6 +76,9 @@ from .model.targets import Targets as Targets
 from .ops.losses import safe_mean as safe_mean
 from .recipe import ModelConfig as ModelConfig
 from .recipe import Recipe as Recipe
+from .ros.bags import Bag as Bag
+from .ros.bags import bag as bag
+from .ros.writing import BagWriter as BagWriter
 from .scene import Objects as Objects
 from .scene import Scene as Scene
 from .structures.boxes3d import Boxes3D as Boxes3D

@@ -51,6 +51,7 @@ FLOORS = (
     "weights",
     "training",
     "testing",
+    "ros",
     "cli",
 )
 """The rooms of `scenekit/` from the ground floor up: a module imports only from its own room and those below."""
@@ -103,6 +104,8 @@ NAMES_KINDS_OF_VALUES: dict[str, str] = {
     "scenekit/graph/query_grammar.py": "the query language has a word for attributes",
     "scenekit/io/mesh_files.py": "files of meshes hold meshes",
     "scenekit/metrics/boxes3d/errors.py": "a protocol on 3D boxes",
+    "scenekit/ros/detections.py": "messages of ROS hold masks, label maps and 3D boxes",
+    "scenekit/ros/markers.py": "messages of Foxglove hold keypoints",
     "scenekit/visualization/export/mesh_scene.py": "files of solids hold meshes, whatever kind of value gives them",
 }
 """The files of the core that may import them all the same, and why."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import output, predict_stream, scene_files
+from scenekit.cli import bag_streams, output, predict_stream, scene_files
 from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
 from scenekit.cli.stream_sinks import STDOUT, Targets
-from scenekit.cli.stream_sources import Selection, kind_of
+from scenekit.cli.stream_sources import KINDS, Selection, kind_of
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -31,7 +31,9 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...|VIDEO...", help="Image files; or videos: files, camera 0, rtsp://...", show_default=False
+            metavar="IMAGE...|VIDEO...|BAG...",
+            help="Image files; or videos: files, camera 0, rtsp://...; or bags of ROS 2: .mcap files, folders.",
+            show_default=False,
         ),
     ],
     model: output.ModelOption = "small",
@@ -43,8 +45,8 @@ def predict(
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Write drawings and a JSON file per image here; of videos a drawn video and JSON lines. Or a .mp4 for"
-            " one video.",
+            help="Write drawings and a JSON file per image here; of videos and bags a drawn video and JSON lines. Or a"
+            " .mp4 or .mcap for one of them.",
         ),
     ] = None,
     start: Annotated[
@@ -127,6 +129,12 @@ def predict(
             help="Focal length of the camera, in pixels of the images; without it metres rely on an assumed one.",
         ),
     ] = None,
+    topic: bag_streams.TopicOption = None,
+    depth_topic: bag_streams.DepthTopicOption = None,
+    points_topic: bag_streams.PointsTopicOption = None,
+    info_topic: bag_streams.InfoTopicOption = None,
+    world_frame: bag_streams.WorldFrameOption = None,
+    distro: bag_streams.DistroOption = "jazzy",
     as_json: Annotated[
         str | None,
         typer.Option(
@@ -146,15 +154,19 @@ def predict(
         "--format": results, "--graph": graph, "--relations": relations, "--all-relations": all_relations,
         "--mesh": mesh, "--rerun": rerun, "--given": given, "--proposals": proposals,
     }  # fmt: skip
-    if (kind := kind_of(images)) is not None:
+    of_bags = bag_streams.BagOptions(topic, depth_topic, points_topic, info_topic, world_frame)
+    if (kind := kind_of(images, (of_bags.kind(), *KINDS))) is not None:
         predict_stream.refuse(kind, for_images)
-        targets, selection = Targets.of(out, as_json), Selection(start, stop, every)
+        if kind.name != "bags":
+            predict_stream.refuse(kind, of_bags.named(), "bags")
+        targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
+        selection = Selection(start, stop, every)
         predict_stream.check(kind, images, selection, targets)
         network = loaded(model, across_classes, device)
         scenes = predict_stream.predictor(network, wanted, threshold, focal)
         predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
-    refuse_for_images(start, stop, every, as_json)
+    refuse_for_images(start, stop, every, as_json, of_bags.named())
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
@@ -201,18 +213,24 @@ def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
     return on_device(network, device)
 
 
-def refuse_for_images(start: float | None, stop: float | None, every: int, as_json: str | None) -> None:
-    """Check that no option is set that is for videos.
+def refuse_for_images(
+    start: float | None, stop: float | None, every: int, as_json: str | None, of_bags: Mapping[str, object]
+) -> None:
+    """Check that no option is set that is for videos or bags.
 
     Args:
         start: Value of --start.
         stop: Value of --stop.
         every: Value of --every.
         as_json: Value of --json.
+        of_bags: Values of options that are for bags.
 
     Raises:
         InputError: One of them is set.
     """
+    for option, value in of_bags.items():
+        if value is not None:
+            raise InputError(f"{option} is for bags, and cannot be used with images; leave it out")
     for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
         if is_set:
             raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")

@@ -60,19 +60,20 @@ class Report:
         return self.source, self.frames, self.damaged, rate, objects or "none"
 
 
-def refuse(kind: Kind, options: Mapping[str, object]) -> None:
-    """Check that no option is set that is for images.
+def refuse(kind: Kind, options: Mapping[str, object], wanted: str = "images") -> None:
+    """Check that no option is set that is for other sources.
 
     Args:
         kind: Kind of the sources.
         options: Values by option.
+        wanted: What the options are for.
 
     Raises:
         InputError: One of them is set.
     """
     for option, value in options.items():
         if value not in (None, False):
-            raise InputError(f"{option} is for images, and cannot be used with {kind.name}; leave it out")
+            raise InputError(f"{option} is for {wanted}, and cannot be used with {kind.name}; leave it out")
 
 
 def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targets) -> None:

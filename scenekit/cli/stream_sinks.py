@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
@@ -20,6 +21,9 @@ from scenekit.io.streams import results
 if TYPE_CHECKING:
     from scenekit.scene import Scene
     from scenekit.structures.moments import VideoFrame
+
+USUAL_RATE = 25.0
+"""Frames a second where a source does not know them."""
 
 STDOUT = "-"
 """The target of JSON lines on standard output."""
@@ -93,6 +97,7 @@ class DrawnVideo:
         from scenekit.io.video.writing import VideoWriter
 
         self.writer = VideoWriter(target, rate=source.rate)
+        self._step, self._shift, self._last = 1 / (source.rate or USUAL_RATE), 0.0, -math.inf
 
     def write(self, scene: Scene, frame: VideoFrame) -> None:
         """Draw a scene on its frame.
@@ -101,7 +106,14 @@ class DrawnVideo:
             scene: The scene.
             frame: Its frame.
         """
-        self.writer.write(scene.draw(frame), None if frame.moment is None else frame.moment.time)
+        self.writer.write(scene.draw(frame), None if frame.moment is None else self._time(frame.moment.time))
+
+    def _time(self, time: float) -> float:
+        """Return when a frame is shown: on its clock, which goes on from the frame before where it jumps back."""
+        if time + self._shift <= self._last:
+            self._shift = self._last + self._step - time
+        self._last = time + self._shift
+        return self._last
 
 
 def line_of(scene: Scene) -> str:
@@ -176,24 +188,27 @@ class Targets:
     """A file of the scenes of all sources."""
     printed: bool = False
     """Whether scenes are printed as JSON lines."""
+    files: Mapping[str, Opener] = field(default_factory=lambda: FILES)
+    """What `out` may be, by its suffix."""
 
     @classmethod
-    def of(cls, out: Path | None, lines: str | None) -> Targets:
+    def of(cls, out: Path | None, lines: str | None, files: Mapping[str, Opener] = FILES) -> Targets:
         """Return what the options --out and --json name.
 
         Args:
             out: Value of --out.
             lines: Value of --json.
+            files: What --out writes to a file, by its suffix.
 
         Returns:
             The targets.
         """
-        return cls(out, None if lines in (None, STDOUT) else Path(str(lines)), lines == STDOUT)
+        return cls(out, None if lines in (None, STDOUT) else Path(str(lines)), lines == STDOUT, files)
 
     @property
     def folder(self) -> Path | None:
         """The folder that --out names, if it is one: it is there, or its name has no suffix."""
-        if self.out is None or (self.out.suffix.lower() in FILES and not self.out.is_dir()):
+        if self.out is None or (self.out.suffix.lower() in self.files and not self.out.is_dir()):
             return None
         return self.out
 
@@ -210,7 +225,7 @@ class Targets:
         if self.out is not None and self.folder is None and len(sources) > 1:
             raise InputError(f"--out names one file for {len(sources)} sources; name a folder for a file of each")
         if self.out is not None and self.folder is not None and self.out.suffix and not self.out.is_dir():
-            raise InputError(f"--out {self.out}: expected a folder, or a file with {listed(FILES, 9)}")
+            raise InputError(f"--out {self.out}: expected a folder, or a file with {listed(self.files, 9)}")
         if self.out is not None and self.lines is not None and is_same(self.out, self.lines):
             raise InputError(f"--out and --json name the same file, {self.out}; name two")
         for option, target in (("--out", self.out), ("--json", self.lines)):
@@ -240,7 +255,7 @@ class Targets:
             check_apart("--out", video, [source.source])
             own = [drawn_video(video, source), scene_lines(self.folder / f"{stem}.jsonl")]
         elif self.out is not None:
-            own = [FILES[self.out.suffix.lower()](self.out, source)]
+            own = [self.files[self.out.suffix.lower()](self.out, source)]
         with ExitStack() as stack:
             yield [*shared, *map(stack.enter_context, own)]
 
@@ -258,7 +273,7 @@ def check_apart(option: str, target: Path, sources: Sequence[str]) -> None:
     """
     for name in sources:
         if is_same(target, Path(name)):
-            raise InputError(f"{option} {target} is the video that is read; name another file")
+            raise InputError(f"{option} {target} is the file that is read; name another file")
 
 
 def is_same(one: Path, other: Path) -> bool:

@@ -163,11 +163,12 @@ KINDS: Sequence[Kind] = (VIDEO,)
 """All kinds; a name belongs to the first one that accepts it."""
 
 
-def kind_of(names: Sequence[str]) -> Kind | None:
+def kind_of(names: Sequence[str], known: Sequence[Kind] = KINDS) -> Kind | None:
     """Return the kind of the sources that are named.
 
     Args:
         names: Names on the command line.
+        known: Kinds that they may be of.
 
     Returns:
         Their kind; None for images.
@@ -175,7 +176,7 @@ def kind_of(names: Sequence[str]) -> Kind | None:
     Raises:
         InputError: They are of several kinds.
     """
-    kinds = {name: next((kind for kind in KINDS if kind.accepts(name)), None) for name in names}
+    kinds = {name: next((kind for kind in known if kind.accepts(name)), None) for name in names}
     first = kinds[names[0]]
     for name, kind in kinds.items():
         if kind is not first:
