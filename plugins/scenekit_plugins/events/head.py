@@ -183,6 +183,8 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         first, last = images.clips[clip].times[0], images.clips[clip].times[-1]
         clipped = spans[rows].detach().clamp(first, max(last, first))
         kept = kept_rows(clipped, scores[rows], self.config.nms_threshold)
+        if not len(kept):
+            return Events.empty()
         kept = kept[clipped[kept, 0].argsort(stable=True)]
         captions = self.captions(GeneratedTokens(generated.tokens[rows[kept]], generated.log_probs[rows[kept]]))
         return Events(clipped[kept].float().cpu(), captions, scores[rows[kept]].detach().float().cpu())
