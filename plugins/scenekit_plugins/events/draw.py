@@ -25,37 +25,36 @@ def draw_events(canvas: Canvas, scene: Scene) -> None:
         canvas: What is drawn on.
         scene: The scene of a clip, or of a frame of it that knows its moment.
     """
-    events = shown_events(scene)
+    events, rows = scene[EVENTS], shown_rows(scene)
     height, width = scene.size
-    if not len(events):
-        return
-    end = max(float(events.spans[:, 1].max()), 1e-6)
+    end = max(float(events.spans[:, 1].max()), 1e-6) if rows else 1.0
     left, right, line = MARGIN * width, (1 - MARGIN) * width, height / (SHOWN + 1)
     texts = []
-    for row, (start, stop) in enumerate(events.spans.tolist()):
-        y, color = height - line * (len(events) - row - 0.5), label_color(row)
-        ends = [left + (right - left) * min(max(time / end, 0.0), 1.0) for time in (start, stop)]
+    for place, row in enumerate(rows):
+        y, color = height - line * (len(rows) - place - 0.5), label_color(row)
+        ends = [left + (right - left) * min(max(time / end, 0.0), 1.0) for time in events.spans[row].tolist()]
         canvas.line([(ends[0], y), (max(ends[1], ends[0] + 1), y)], color)
         texts.append(((left, y - line / 2, right, y + line / 2), _label(events, row), color))
     canvas.texts(texts)
 
 
-def shown_events(scene: Scene) -> Events:
+def shown_rows(scene: Scene) -> list[int]:
     """Return the events to draw: the best ones by their start; of a frame those at its moment.
 
     Args:
         scene: A scene with events.
 
     Returns:
-        At most `SHOWN` events.
+        At most `SHOWN` rows.
     """
     events = scene[EVENTS]
+    spans, rows = events.spans.tolist(), list(range(len(events)))
     if scene.moment is not None:
         time = scene.moment.time
-        events = events[(events.spans[:, 0] <= time) & (time <= events.spans[:, 1])]
-    if events.scores is not None:
-        events = events[events.scores.argsort(descending=True)[:SHOWN]]
-    return events[events.spans[:, 0].argsort(stable=True)[:SHOWN]]
+        rows = [row for row in rows if spans[row][0] <= time <= spans[row][1]]
+    scores = [1.0] * len(events) if events.scores is None else events.scores.tolist()
+    best = sorted(rows, key=lambda row: -scores[row])[:SHOWN]
+    return sorted(best, key=lambda row: spans[row])
 
 
 def _label(events: Events, row: int) -> str:

@@ -107,8 +107,10 @@ def meteor_of_sets(sets: Sequence[TextSet]) -> Float[np.ndarray, " S"]:
     """
     program, scores = _meteor_program(), np.zeros(len(sets))
     rows = [i for i, (texts, _) in enumerate(sets) if texts]
+    if not rows:
+        return scores
     try:
-        scorer = program() if rows else None
+        scorer = program()
         for i in rows:
             texts, references = sets[i]
             targets = {n: [_some_words(text, "z") for text in group] for n, group in enumerate(references)}
