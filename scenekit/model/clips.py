@@ -26,7 +26,7 @@ from scenekit.model.prediction import evaluating
 from scenekit.model.preprocess import make_batch
 from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
-from scenekit.scene_json import json_text
+from scenekit.scene_json import json_text, reading
 from scenekit.structures.images import ClipFrames, ImageBatch
 from scenekit.structures.moments import Moment, VideoFrame
 
@@ -46,6 +46,10 @@ class ClipScene:
     """Seconds of each frame on the clock of the clip."""
     frames: tuple[Scene, ...] = ()
     """A scene for each frame; none where no task of images was asked for."""
+
+    def __post_init__(self) -> None:
+        if self.frames and len(self.frames) != len(self.times):
+            raise InputError(f"each frame of a clip has a time, got {len(self.frames)} and {len(self.times)} times")
 
     def __len__(self) -> int:
         return len(self.times)
@@ -102,8 +106,9 @@ class ClipScene:
         data = parse_json(read_text(path), path)
         if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION or "whole" not in data:
             raise InputError(f"{path}: expected a clip of format {FORMAT_VERSION}, as ClipScene.save writes it")
-        frames = tuple(Scene.from_json(frame) for frame in data.get("frames", []))
-        return cls(Scene.from_json(data["whole"]), tuple(map(float, data["times"])), frames)
+        with reading(f"{path}"):
+            frames = tuple(Scene.from_json(frame) for frame in data["frames"])
+            return cls(Scene.from_json(data["whole"]), tuple(map(float, data["times"])), frames)
 
 
 def predict_clip(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -261,6 +262,11 @@ def test_clips_round_trip(model: SceneModel, tmp_path: Path) -> None:
     (tmp_path / "scene.json").write_text("{}")
     with pytest.raises(InputError, match=r"scene.json: expected a clip of format 1, as ClipScene.save writes it"):
         sk.ClipScene.load(tmp_path / "scene.json")
+    data = json.loads((tmp_path / "clip.json").read_text())
+    for times, message in ((["a"], "clip.json: expected what Scene.save writes"), ([0.0], "got 3 and 1 times")):
+        (tmp_path / "clip.json").write_text(json.dumps({**data, "times": times}))
+        with pytest.raises(InputError, match=message):
+            sk.ClipScene.load(tmp_path / "clip.json")
 
 
 def test_a_video_file_is_read(model: SceneModel, tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         build=EventHead,
         config=EventConfig,
         learns_from=(EVENTS,),
+        loss_weights={"score": 4.0},
         evaluator=EventEvaluator,
         draw=draw_events,
         draw_apart=True,
