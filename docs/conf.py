@@ -41,6 +41,7 @@ suppress_warnings = ["ref.python"]  # `object` is a built-in type, and a field o
 nitpicky = True
 nitpick_ignore = [
     ("py:class", "scenekit.model.timing.StepTimer"),  # internal: users read `Outputs.seconds`
+    ("py:class", "scenekit.streaming.stream.Loop"),  # internal: `sk.stream` creates it
     ("py:class", "scenekit.metrics.common.Id"),  # a type variable
 ]
 # Types of the standard library, torch and the like, and type variables, have no page here; ours must have one.

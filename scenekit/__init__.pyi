@@ -81,6 +81,7 @@ from .ros.bags import bag as bag
 from .ros.writing import BagWriter as BagWriter
 from .scene import Objects as Objects
 from .scene import Scene as Scene
+from .streaming.stream import stream as stream
 from .structures.boxes3d import Boxes3D as Boxes3D
 from .structures.cameras import Camera as Camera
 from .structures.captions import Captions as Captions

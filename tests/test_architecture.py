@@ -42,6 +42,7 @@ FLOORS = (
     "recipe",
     "backbones",
     "model",
+    "streaming",
     "data",
     "evaluation",
     "graph",

@@ -254,18 +254,19 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int]
         yield lambda done: bar.update(task, completed=done)
 
 
-def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print rows of text as a table on standard output.
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]], aside: bool = False) -> None:
+    """Print rows of text as a table.
 
     Args:
         title: Title above the table.
         columns: Names of the columns.
         rows: Cells of each row; None is an empty cell.
+        aside: Whether the table goes to standard error, as standard output has other results.
     """
     from scenekit.io.text_tables import text_table
 
-    table = text_table(title, columns, rows)
-    Console(file=results(), highlight=False, width=None if results().isatty() else PIPE_WIDTH).print(table)
+    table, file = text_table(title, columns, rows), sys.stderr if aside else results()
+    Console(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH).print(table)
 
 
 def rounded(value: float | int) -> str:

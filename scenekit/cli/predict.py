@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scenekit.cli import bag_streams, output, predict_stream, scene_files
+from scenekit.cli import bag_streams, output, predict_live, predict_stream, scene_files
 from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
 from scenekit.cli.stream_sinks import STDOUT, Targets
@@ -54,6 +54,10 @@ def predict(
     ] = None,
     stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
+    budget: predict_live.BudgetOption = None,
+    rates: predict_live.RatesOption = None,
+    as_live: predict_live.LiveOption = False,
+    stats: predict_live.StatsOption = None,
     results: Annotated[
         str | None,
         typer.Option(
@@ -154,6 +158,8 @@ def predict(
         "--format": results, "--graph": graph, "--relations": relations, "--all-relations": all_relations,
         "--mesh": mesh, "--rerun": rerun, "--given": given, "--proposals": proposals,
     }  # fmt: skip
+    live = predict_live.LiveOptions(budget, rates, as_live, stats)
+    live.check()
     of_bags = bag_streams.BagOptions(topic, depth_topic, points_topic, info_topic, world_frame)
     if (kind := kind_of(images, (of_bags.kind(), *KINDS))) is not None:
         predict_stream.refuse(kind, for_images)
@@ -163,10 +169,14 @@ def predict(
         selection = Selection(start, stop, every)
         predict_stream.check(kind, images, selection, targets)
         network = loaded(model, across_classes, device)
-        scenes = predict_stream.predictor(network, wanted, threshold, focal)
-        predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
+        asked = (network, wanted, threshold, focal)
+        plain = partial(predict_stream.paired, predict_stream.predictor(*asked))
+        scenes = partial(live.scenes, *asked) if live.used else plain
+        with live.reported(targets.printed):
+            predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
     refuse_for_images(start, stop, every, as_json, of_bags.named())
+    live.refuse()
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
@@ -182,14 +192,16 @@ def predict(
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
-        predict = partial(scene_of, partial(network.predict, tasks=wanted, threshold=threshold), regions, focal)
+        predict = partial(
+            scene_of, partial(network.predict, tasks=wanted, threshold=threshold, budget=budget), regions, focal
+        )
         print_scenes(predicted(named, predict, unreadable, files.write), as_json is not None)
         files.finish()
     if unreadable:
         raise typer.Exit(USER_ERROR)
 
 
-predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson")}  # type: ignore[attr-defined]
+predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson"), "--stats": (".json",)}  # type: ignore[attr-defined]
 
 
 def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
@@ -30,6 +30,9 @@ AHEAD = 4
 
 Predict = Callable[[Iterator["VideoFrame"]], Iterator["Scene"]]
 """(frames) -> their scenes, lazily, one each in their order."""
+
+Pairs = Generator[tuple["Scene", "VideoFrame"], None, None]
+"""Scenes with their frames."""
 
 
 @dataclass
@@ -104,8 +107,8 @@ class StreamRun:
     """Which of their frames."""
     targets: Targets
     """Where the scenes go."""
-    predict: Predict
-    """Predicts scenes of frames."""
+    pairs: Callable[[FrameSource], Pairs]
+    """Predicts the scenes of a source, each with its frame."""
     device: torch.device
     """Device of the network."""
 
@@ -131,16 +134,13 @@ class StreamRun:
         """Predict the scenes of one source, and write each as soon as it is there."""
         report, began = Report(source.source), time.monotonic()
         total = self.selection.count(source.duration, source.rate)
-        with taken(paired(source, self.predict), sinks, self.device) as pairs:
+        # Closed before the source: a thread may still read from it.
+        with closing(self.pairs(source)) as found, taken(found, sinks, self.device) as pairs:
             for scene, _ in output.rated_progress(pairs, source.source, total):
                 report.frames += 1
                 report.objects.update(scene.counts())
         report.seconds, report.damaged = time.monotonic() - began, source.damaged
         return report
-
-
-Pairs = Iterator[tuple["Scene", "VideoFrame"]]
-"""Scenes with their frames."""
 
 
 @contextmanager
@@ -193,12 +193,12 @@ def take(sink: Sink, pair: tuple[Scene, VideoFrame]) -> tuple[Scene, VideoFrame]
     return pair
 
 
-def paired(frames: Iterator[VideoFrame], predict: Predict) -> Iterator[tuple[Scene, VideoFrame]]:
+def paired(predict: Predict, frames: Iterator[VideoFrame]) -> Pairs:
     """Yield the scene of each frame with the frame; no more frames are held than are being predicted.
 
     Args:
+        predict: Predicts scenes of frames.
         frames: The frames.
-        predict: Predicts their scenes.
 
     Yields:
         Scenes with their frames.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import torch
 
@@ -37,6 +37,18 @@ class ClipSet(Protocol):
         """Return one clip."""
 
 
+def is_clips(data: object) -> TypeGuard[ClipSet]:
+    """Return whether a data set gives clips; other data sets may have an attribute `samples` of another kind.
+
+    Args:
+        data: What a builder returned.
+
+    Returns:
+        Whether it is a `ClipSet`.
+    """
+    return isinstance(data, ClipSet) and isinstance(data.samples, SampleSet)
+
+
 def clips(name: str, split: str = "train", **options: Any) -> ClipSet:
     """Build a registered data set of clips; `sk.dataset` gives its frames one by one.
 
@@ -57,7 +69,7 @@ def clips(name: str, split: str = "train", **options: Any) -> ClipSet:
         InputError: An unknown name, split or option, or a data set of single images.
     """
     data = built(name, split, options)
-    if not isinstance(data, ClipSet):
+    if not is_clips(data):
         raise InputError(f"data set {name!r} has single images, no clips; open it with sk.dataset({name!r})")
     return data
 
@@ -92,7 +104,7 @@ class ClipSamples:
         moments = [frame.moment for frame in frames]
         if any(moment is None for moment in moments):
             raise InputError(f"clip {clip.name or index} has a frame without a moment, whose time is unknown")
-        scene = replace(samples[0].scene, values={EVENTS: clip.events}, path=clip.name or None)
+        scene = replace(samples[0].scene, values={EVENTS: clip.events}, path=clip.name or None, moment=None)
         claims = Supervision(frozenset({EVENTS}), streams=frozenset(), exhaustive=frozenset())
         times = tuple(moment.time for moment in moments if moment is not None)
         return Sample(samples[0].image, scene, claims, index, frames=samples, times=times)
@@ -108,7 +120,7 @@ class ClipSamples:
         """
         clip = self.data[index]
         first = _frame(clip.frames[0], clip.vocabulary, index)
-        return replace(first.scene, values={EVENTS: clip.events}, path=clip.name or None)
+        return replace(first.scene, values={EVENTS: clip.events}, path=clip.name or None, moment=None)
 
 
 def _frame(frame: VideoFrame, vocabulary: Vocabulary, index: int) -> Sample:

@@ -77,4 +77,5 @@ def samples_of(data: object) -> SampleSet:
     Returns:
         The `samples` of a data set of clips, others as they are.
     """
-    return cast(SampleSet, getattr(data, "samples", data))
+    frames = getattr(data, "samples", None)
+    return frames if isinstance(frames, SampleSet) else cast(SampleSet, data)

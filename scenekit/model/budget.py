@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from scenekit.errors import InputError, warn_once
@@ -25,6 +25,24 @@ _log = logging.getLogger(__name__)
 
 MORE_PIXELS = 1.25
 """By what factor the network may get more pixels than in a ledger, as images of other aspect ratios have."""
+
+
+class Chooser(Protocol):
+    """What limits the tasks of each image, such as a budget of time."""
+
+    def choice(self, model: SceneModel, pixels: Pixels, tasks: Sequence[str] | None, threshold: float) -> Choice:
+        """Choose the tasks to run on an image.
+
+        Args:
+            model: The model.
+            pixels: The image.
+            tasks: Tasks asked for; all, if None.
+            threshold: Objects that score less are left out.
+
+        Returns:
+            The choice.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -72,11 +90,7 @@ class Budget:
         Raises:
             InputError: Nothing fits, or the ledger is of another model or of much smaller images.
         """
-        if tasks is None and not model.tasks:
-            raise InputError("budget: this model has no tasks to choose from; leave the budget out")
-        if self.ledger is not None:
-            check_ledger(self.ledger, model, pixels, tasks)
-        ledger = self.ledger or kept_ledger(model, pixels, threshold)
+        ledger = self.ledger_for(model, pixels, tasks, threshold)
         choice = ledger.within(self.seconds, tasks)
         if choice.left_out:
             warn_once(
@@ -86,6 +100,27 @@ class Budget:
                 f"{ledger.regions.get(OBJECTS.name, 0)} objects",
             )
         return choice
+
+    def ledger_for(self, model: SceneModel, pixels: Pixels, tasks: Sequence[str] | None, threshold: float) -> Ledger:
+        """Return the ledger that holds for an image.
+
+        Args:
+            model: The model.
+            pixels: The image.
+            tasks: Tasks asked for; all, if None.
+            threshold: Objects that score less are left out.
+
+        Returns:
+            The caller's, or else the one that is kept for such images, measured on this one if there is none yet.
+
+        Raises:
+            InputError: The model has no tasks, or the ledger is of another model or of much smaller images.
+        """
+        if tasks is None and not model.tasks:
+            raise InputError("budget: this model has no tasks to choose from; leave the budget out")
+        if self.ledger is not None:
+            check_ledger(self.ledger, model, pixels, tasks)
+        return self.ledger or kept_ledger(model, pixels, threshold)
 
 
 _ledgers: WeakKeyDictionary[Any, dict[object, Ledger]] = WeakKeyDictionary()
@@ -121,7 +156,7 @@ def check_ledger(ledger: Ledger, model: SceneModel, pixels: Pixels, tasks: Seque
         raise InputError(f"ledger: it was measured on {measured}, but the model is on {own}; measure: sk.cost(model)")
     if missing := sorted(parts - set(ledger.rows)):
         raise InputError(f"ledger: it has no costs of {', '.join(missing)}; measure them: sk.cost(model)")
-    size = _network_size(model, pixels)
+    size = network_size(model, pixels)
     if prod(size) > MORE_PIXELS * prod(ledger.network):
         (height, width), (most_high, most_wide) = size, ledger.network
         raise InputError(
@@ -143,14 +178,22 @@ def kept_ledger(model: SceneModel, pixels: Pixels, threshold: float) -> Ledger:
     """
     with _lock:  # two measurements at a time would be slower each
         ledgers = _ledgers.setdefault(model, {})
-        place = (model.device, model.dtype, _network_size(model, pixels), threshold)
+        place = (model.device, model.dtype, network_size(model, pixels), threshold)
         if place not in ledgers:
             ledgers[place] = measuring.measured(model, pixels, None, threshold, measuring.REPEATS)
         return ledgers[place]
 
 
-def _network_size(model: SceneModel, pixels: Pixels) -> Size:
-    """Return height and width of an image in the network, padding included."""
+def network_size(model: SceneModel, pixels: Pixels) -> Size:
+    """Return the size of an image in the network.
+
+    Args:
+        model: The model.
+        pixels: The image.
+
+    Returns:
+        Height and width in pixels, padding included.
+    """
     config = model.config.input
     height, width = (min(side, config.crop or side) for side in resized((pixels.shape[1], pixels.shape[2]), config))
     return -(-height // config.divisor) * config.divisor, -(-width // config.divisor) * config.divisor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +25,7 @@ from scenekit.model.external_regions import as_given, given_regions
 from scenekit.model.image_inputs import with_cameras, with_errors, with_regions
 from scenekit.model.pipeline import Call, Worker, grouped, overlapped, workers
 from scenekit.model.preprocess import make_batch
+from scenekit.model.timing import StepTimer, TimedScene
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
@@ -32,7 +33,7 @@ from scenekit.structures.images import ImageBatch
 from scenekit.structures.moments import Moment, VideoFrame
 
 if TYPE_CHECKING:
-    from scenekit.model.budget import Budget
+    from scenekit.model.budget import Chooser
     from scenekit.model.scene_model import Outputs, SceneModel
 
 AHEAD = 4
@@ -65,7 +66,7 @@ class Request:
     """Images that are read and run together."""
     on_error: OnError
     """Whether an unusable image ends it, or has its error in place of its scene."""
-    budget: Budget | None = None
+    budget: Chooser | None = None
     """What limits the tasks, if anything."""
     left_out: tuple[str, ...] = ()
     """Tasks that the budget has left out."""
@@ -78,7 +79,7 @@ class Request:
         threshold: object,
         batch_size: object,
         on_error: object,
-        budget: Budget | None = None,
+        budget: Chooser | None = None,
     ) -> Request:
         """Check what does not depend on an image.
 
@@ -88,7 +89,7 @@ class Request:
             threshold: A number.
             batch_size: A whole number from 1.
             on_error: "raise" or "return".
-            budget: A limit of time, which is that of an image by itself.
+            budget: What limits the tasks of an image; images then run one by one.
 
         Returns:
             The request.
@@ -183,6 +184,31 @@ class Predictor:
         with evaluating(self.model):
             ready = self._prepared(_Asked(image, given, camera))
             return self._finished(ready, self._passed([ready]), 0)
+
+    def timed(self, image: Any, camera: Any, clock: Callable[[], float], name: str | None = None) -> TimedScene:
+        """Predict the scene of one image, and measure its parts.
+
+        Args:
+            image: The image.
+            camera: Its camera, or None.
+            clock: Returns the time in seconds.
+            name: Name of the image in error messages; by default its path or type.
+
+        Returns:
+            The scene with its times.
+        """
+        with evaluating(self.model):
+            began = clock()
+            ready = self._prepared(_Asked(image, None, camera, name=name))
+            prepared = clock()
+            outputs = self._passed([ready])
+            steps = outputs.seconds  # which waits for a GPU
+            passed = clock()
+            timer = StepTimer(self.model.device)
+            scene = self._finished(ready, outputs, 0, timer)
+            done = clock()
+        parts = prepared - began, passed - prepared, done - passed
+        return TimedScene(scene, ready.request.tasks, *parts, steps, timer.seconds)
 
     def each(self, images: Iterable[Any], given: Any, camera: Any) -> Iterator[Scene | InputError]:
         """Predict the scene of each image, lazily.
@@ -292,12 +318,12 @@ class Predictor:
         return outputs
 
     @torch.no_grad()
-    def _finished(self, image: _Ready, outputs: Outputs, place: int) -> Scene:
+    def _finished(self, image: _Ready, outputs: Outputs, place: int, timer: StepTimer | None = None) -> Scene:
         """Postprocess one image of a pass."""
         model, request, count = self.model, image.request, len(outputs.images)
         # The camera as it is known, not as it results from resizing twice.
         cameras, paths = [image.camera] * count, [image.path] * count
-        (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, images=[place])
+        (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, timer, images=[place])
         return replace(scene, left_out=request.left_out, moment=image.moment)
 
 

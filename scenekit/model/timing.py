@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from scenekit.model.tracing import untraced
+
+if TYPE_CHECKING:
+    from scenekit.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,23 @@ def _between(start: _Mark, end: _Mark) -> float:
         return cast(float, end) - cast(float, start)
     end.synchronize()
     return float(start.elapsed_time(end)) / 1000
+
+
+@dataclass(frozen=True, eq=False)
+class TimedScene:
+    """A scene, and how long its parts took, in seconds of one clock."""
+
+    scene: Scene
+    """The scene."""
+    run: tuple[str, ...] | None
+    """Tasks and stages that were asked for; None for all tasks."""
+    prepare: float
+    """Reading and resizing the image, and choosing the tasks."""
+    network: float
+    """The pass of the network."""
+    postprocess: float
+    """Building the scene in pixels of the image."""
+    steps: Mapping[str, float]
+    """Seconds of each step of the network, by the device that ran it."""
+    finished: Mapping[str, float]
+    """Seconds of the postprocessing of each task, by that device."""

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from scenekit.data.checks import checked
+from scenekit.data.clip import Clip
+from scenekit.data.clips import is_clips
 from scenekit.data.collate import collate
-from scenekit.data.datasets import SampleSet, samples_of
+from scenekit.data.datasets import SampleSet
 from scenekit.data.sample import Sample, Supervision
 from scenekit.data.scenes import SceneSet
 from scenekit.data.transforms import RandomCrop, RandomFlip, Resize, rng_for
@@ -33,10 +35,11 @@ SAMPLES = 3
 
 @dataclass(frozen=True, eq=False)
 class DatasetBench:
-    """The data set under check and the numbers of the samples that are looked at."""
+    """The data set under check, the numbers of the samples that are looked at, and what the builder returned."""
 
     data: SampleSet
     indices: Sequence[int]
+    source: object = None
 
     @cached_property
     def samples(self) -> list[Sample]:
@@ -80,18 +83,19 @@ def check_dataset(
     def bench() -> DatasetBench:
         try:
             valid = check_options(spec.build, options or {}, f"data set {spec.name!r}", reserved=("split",))
-            data: object = samples_of(spec.build(split=part, **valid))
+            source: object = spec.build(split=part, **valid)
         except InputError as error:
             if skip_missing:
                 raise SkipError(str(error)) from error
             raise
+        data: object = source.samples if is_clips(source) else source
         if not isinstance(data, SampleSet):
             kind = type(data).__name__
             raise PluginError(f"`build` must return an object with `vocabulary`, len() and samples, got {kind}")
         count = min(SAMPLES, len(data))
         if not count:
             raise PluginError(f"the split {part!r} has no samples")
-        return DatasetBench(data, [place * len(data) // count for place in range(count)])
+        return DatasetBench(data, [place * len(data) // count for place in range(count)], source)
 
     remedy = "see the error; `build(split=..., **options)` must return a data set; set its options with --set"
     return report_of("dataset", spec.name, bench, DATASET_CHECKS, only, remedy)
@@ -231,5 +235,23 @@ def ends(bench: DatasetBench) -> None:
     raise RuleError(f"data[{len(bench.data)}] gives a sample although there are {len(bench.data)} only")
 
 
-DATASET_CHECKS = (samples, repeatable, ids, supervision, valid, scenes, json, workers, training, ends)
+@check("return `sk.Clip`s with increasing moments, distinct ids in each frame, and events on the clock of the moments")
+def clips(bench: DatasetBench) -> None:
+    """A data set of clips gives clips, whose frames are in order and whose objects have ids of their own."""
+    if not is_clips(bench.source):
+        raise SkipError("it has single images")
+    clip: object = bench.source[0]
+    if not isinstance(clip, Clip):
+        raise RuleError(f"item 0 is a {type(clip).__name__}, expected a sk.Clip")
+    times = [frame.moment.time for frame in clip.frames if frame.moment is not None]
+    if len(times) != len(clip) or times != sorted(set(times)):
+        raise RuleError("the frames of clip 0 have no moments, or their times do not increase")
+    for row, scene in enumerate(clip.scenes):
+        if len(set(scene.objects.ids.tolist())) != len(scene.objects):
+            raise RuleError(f"two objects of frame {row} of clip 0 have the same id")
+    if len(clip.events) and not times[0] <= float(clip.events.spans.min()) <= times[-1]:
+        raise RuleError(f"events of clip 0 begin outside its frames, which last from {times[0]:g} to {times[-1]:g} s")
+
+
+DATASET_CHECKS = (samples, repeatable, ids, supervision, valid, scenes, json, workers, training, ends, clips)
 """All checks of a data set, in order."""

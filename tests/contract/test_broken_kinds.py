@@ -212,6 +212,19 @@ class Locked(Data):
         self.read = lambda path: path
 
 
+class Backwards(Data):
+    """A clip whose second frame is as old as the first one."""
+
+    @property
+    def samples(self) -> Data:
+        return Data()
+
+    def __getitem__(self, index: int) -> Any:
+        sample = super().__getitem__(index)
+        frame = sk.VideoFrame(sample.image, sk.Moment(time=0.5, number=0))
+        return sk.Clip([frame, frame], [sample.scene, sample.scene], self.vocabulary)
+
+
 def changed_by(change: Callable[[sk.Sample], Any]) -> type[Any]:
     return type("ChangedData", (Changed,), {"change": staticmethod(change)})
 
@@ -227,6 +240,7 @@ BROKEN_DATA: dict[str, type[Any]] = {
     "workers": Locked,
     "training": changed_by(with_key(UNMOVABLE)),
     "ends": Endless,
+    "clips": Backwards,
 }
 
 

@@ -113,6 +113,15 @@ RESULT_FILES: Sequence[Result] = (
         "OMP_NUM_THREADS=1 python benchmarks/memory.py",
     ),
     Result(
+        "soak",
+        "A live stream for ten minutes, on a CPU",
+        "A video of rendered scenes that comes at its own times, again and again, through `sk.stream` with all tasks "
+        "of `small` and a budget that they do not fit into together. The 95th percentile is that of the time from "
+        "taking a frame to its scene; memory is that of the process after the first minute: a median at the beginning "
+        "and at the end, and the slope of a fitted line.",
+        "python benchmarks/soak.py",
+    ),
+    Result(
         "scenes_and_samples",
         "Time of a training sample, Scenes per image",
         "CPU time to check, augment and collate one synthetic sample, with the augmentation of `small` and with an "

@@ -120,6 +120,11 @@ class Video(Iterator[VideoFrame]):
             self._go(start)
 
     @property
+    def live(self) -> bool:
+        """Whether frames come as they are taken, from a camera or an endless stream of the network."""
+        return self._decoder.origin.endless
+
+    @property
     def rate(self) -> float | None:
         """Frames a second on average; None where the stream does not say."""
         rate = self._decoder.facts.rate

@@ -16,7 +16,7 @@ from scenekit_datasets.synthetic.clips.plan import Change, Planned, plan_clip
 from scenekit_datasets.synthetic.render import pixel_rays
 from scenekit_datasets.synthetic.scene import SyntheticScene, annotated
 
-VERSION = 1
+VERSION = 2
 """Is increased whenever the same (seed, index) would give another clip; part of the name of cached files."""
 
 LEAST = 12 / (240 * 320)

@@ -5,15 +5,17 @@ Letters: S sample times, N objects.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from scenekit_datasets.synthetic import annotate
+from scenekit_datasets.synthetic import annotate, textures
 from scenekit_datasets.synthetic.captions import brief, indefinite
 from scenekit_datasets.synthetic.clips.planner import STEP, Action, Plan
 from scenekit_datasets.synthetic.geometry import Vec3, rectangles_overlap
+from scenekit_datasets.synthetic.layout import Placed
 from scenekit_datasets.synthetic.relations import middle_world
 from scenekit_datasets.synthetic.render import Renderer, Surface, pixel_rays
 
@@ -26,6 +28,12 @@ SHOWN = 5
 SEEN = 0.6
 """Part of an event in which its actor must be visible."""
 
+WHOLE = 0.75
+"""Part of an action, such as a fall, in which its actor must be visible; a motion is cut to its visible part."""
+
+UNNOTICED = 3
+"""Samples in which the actor of an action that is no event may be visible."""
+
 SHORTEST = 0.35
 """Seconds that an event lasts at least."""
 
@@ -35,12 +43,7 @@ AWAY = 0.3
 CLEARLY = 1.2
 """That direction exceeds the other by this factor."""
 
-VERBS: dict[str, tuple[str, str]] = {
-    "roll": ("rolls", "is rolling"),
-    "slide": ("slides", "is sliding"),
-    "drive": ("drives", "is driving"),
-    "walk": ("walks", "is walking"),
-}
+VERBS: dict[str, str] = {"roll": "rolls", "slide": "slides", "drive": "drives", "walk": "walks"}
 """Verbs of motion."""
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -93,10 +96,6 @@ class Sampled:
         """Return at which times [S] an object is visible."""
         return np.asarray(self.shown[:, self.rows[number]] >= SHOWN)
 
-    def near(self, time: float) -> int:
-        """Return the sample nearest to a time."""
-        return int(np.abs(self.times - time).argmin())
-
     def middle(self, sample: int, number: int, camera: int) -> Vec3:
         """Return the middle of an object at a sample, in the camera frame of another."""
         view = self.renderers[camera].stage.view
@@ -136,24 +135,43 @@ def events(seen: Sampled) -> list[Event]:
     return sorted((event for event in found if event is not None), key=lambda event: (event.start, event.end))
 
 
+def undescribed(seen: Sampled) -> bool:
+    """Return whether an action that can be seen for a while is none of the events.
+
+    Args:
+        seen: The plan at sample times.
+
+    Returns:
+        True if so: the events of such a clip would not be all that happens.
+    """
+    actions = [action for action in seen.plan.actions if _event(seen, action) is None]
+    return any((_inside(seen, action) & seen.visible(action.actor)).sum() > UNNOTICED for action in actions)
+
+
+def _inside(seen: Sampled, action: Action) -> Bool[np.ndarray, " S"]:
+    """Return the sample times of an action."""
+    return np.asarray((seen.times >= action.start - STEP / 2) & (seen.times <= action.end + STEP / 2))
+
+
 def _event(seen: Sampled, action: Action) -> Event | None:
     """Return the event of an action, cut to when all who take part are visible; None where that is too short."""
     who = tuple(number for number in (action.actor, action.object, action.support) if number >= 0)
-    inside = (seen.times >= action.start - STEP / 2) & (seen.times <= action.end + STEP / 2)
-    visible = inside & seen.visible(action.actor)
-    if not visible.any():
+    inside = _inside(seen, action)
+    movers = [number for number in who if number != action.support]
+    visible = inside & np.all([seen.visible(number) for number in movers], axis=0)
+    if visible.sum() < 2:
         return None
     first, last = np.flatnonzero(visible)[[0, -1]]
-    start = action.start if visible[inside][0] else float(seen.times[first])
-    end = action.end if visible[inside][-1] else float(seen.times[last])
-    end = min(end, seen.plan.duration)
-    whole = action.verb in VERBS or (visible[inside][0] and visible[inside][-1] and action.end <= seen.plan.duration)
+    begins, ends = bool(visible[inside][0]), bool(visible[inside][-1])
+    start = action.start if begins else float(seen.times[first])
+    end = min(action.end if ends else float(seen.times[last]), seen.plan.duration)
     enough = visible.sum() >= SEEN * (last - first + 1) and end - start >= SHORTEST
-    others = all(seen.visible(number)[first : last + 1].mean() >= SEEN for number in who[1:])
-    if not (whole and enough and others):
+    whole = action.verb in (*VERBS, "push", "carry") or (begins and visible.sum() >= WHOLE * inside.sum())
+    held = action.support < 0 or seen.visible(action.support)[first : last + 1].mean() >= SEEN
+    if not (enough and whole and held and action.end <= seen.plan.duration + STEP):
         return None
     samples = np.arange(first, last + 1)
-    captions, named = _sentences(seen, action, samples, bool(visible[inside][0]), bool(visible[inside][-1]))
+    captions, named = _sentences(seen, action, samples, begins, ends)
     return Event(start, end, captions, action.verb, (*who, *named))
 
 
@@ -178,11 +196,11 @@ def _sentences(
             "o": brief(_look(seen, action.object, samples)) if action.object >= 0 else "",
             "s": brief(_look(seen, action.support, samples)) if action.support >= 0 else "",
             "side": action.side,
-            "ground": seen.plan.stage.ground,
+            "ground": _ground(seen, action.actor, samples[-1:]),
             "way": f" {way}" if way else "",
         }
         return _unique(template.format(**words) for template in TEMPLATES[action.verb]), ()
-    verb, number = VERBS[action.verb][0], -1
+    verb, number = VERBS[action.verb], -1
     passing = _passing(seen, action, samples)
     texts = []
     if passing is not None:
@@ -194,13 +212,27 @@ def _sentences(
     if way:
         texts.append(f"{full} {verb} {way}")
         texts.append(f"{short} {verb} {way}")
-    texts.append(f"{full} {verb} on the {seen.plan.stage.ground}")
-    texts.append(f"{short} {verb} on the {seen.plan.stage.ground}")
+    if len(texts) < 2:
+        place = _ground(seen, action.actor, samples)
+        texts.append(f"{full} {verb} on the {place}" if place else f"{full} {verb}")
+        texts.append(f"{short} {verb}")
     return _unique(texts[:4]), (number,) if number >= 0 else ()
 
 
-def _unique(texts: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))  # type: ignore[call-overload]
+def _ground(seen: Sampled, number: int, samples: Int[np.ndarray, " M"]) -> str | None:
+    """Return the ground under an object, None where it is not the same all the time."""
+    stage, row = seen.plan.stage, seen.rows[number]
+    places = np.array([middle_world(seen.renderers[int(sample)].objects[row])[:2] for sample in samples])
+    if stage.patch is None:
+        return stage.ground
+    on_patch = textures.in_patch(stage.patch, places[:, 0], places[:, 1])
+    if on_patch.any() and not on_patch.all():
+        return None
+    return stage.patch.kind if on_patch.all() else stage.ground
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
 
 
 def _direction(seen: Sampled, number: int, samples: Int[np.ndarray, " M"]) -> str | None:
@@ -228,7 +260,7 @@ def _passing(seen: Sampled, action: Action, samples: Int[np.ndarray, " M"]) -> t
     return best
 
 
-def _landmarks(seen: Sampled, actor: int, samples: Int[np.ndarray, " M"]) -> list[tuple[int, object]]:
+def _landmarks(seen: Sampled, actor: int, samples: Int[np.ndarray, " M"]) -> list[tuple[int, Placed]]:
     """Return what stands still and is visible during an event, the largest first."""
     out = []
     for number, row in seen.rows.items():
@@ -239,7 +271,7 @@ def _landmarks(seen: Sampled, actor: int, samples: Int[np.ndarray, " M"]) -> lis
     return sorted(out, key=lambda entry: -int(seen.shown[samples, seen.rows[entry[0]]].sum()))
 
 
-def _relation(seen: Sampled, actor: int, number: int, placed: object, samples: Int[np.ndarray, " M"]) -> str | None:
+def _relation(seen: Sampled, actor: int, number: int, placed: Placed, samples: Int[np.ndarray, " M"]) -> str | None:
     offsets, deeper, overlap, close = [], [], [], False
     for sample in samples.tolist():
         mover = seen.renderers[sample].objects[seen.rows[actor]]
@@ -247,7 +279,7 @@ def _relation(seen: Sampled, actor: int, number: int, placed: object, samples: I
         offsets.append(one[0] / max(one[2], 0.3) - two[0] / max(two[2], 0.3))
         deeper.append(one[2] - two[2])
         overlap.append(_overlap(*(_image_box(seen.renderers[sample], seen.rows[n]) for n in (actor, number))))
-        close = close or rectangles_overlap(mover.base, placed.base, 0.8)  # type: ignore[attr-defined]
+        close = close or rectangles_overlap(mover.base, placed.base, 0.8)
     if offsets[0] * offsets[-1] > 0:
         return None
     crossing = int(np.abs(offsets).argmin())

@@ -178,8 +178,11 @@ def way(time: float, start: float, end: float, ramp: float = 0.2) -> float:
 
 
 def _stride(pose: Pose, phase: float, amount: float, arms: bool) -> Pose:
-    """Return a pose with the legs, and the arms if they are free, at a phase of walking."""
-    swing, lift = SWING * amount * math.sin(phase), 0.6 * amount * math.cos(phase)
+    """Return a pose with the legs, and the arms if they are free, at a phase of walking.
+
+    The thighs swing at a constant speed, forwards and back, so that the foot on the ground does not slip.
+    """
+    swing, lift = SWING * amount * math.asin(math.sin(phase)) * 2.0 / math.pi, 0.6 * amount * math.cos(phase)
     hip = (pose.hip[0] + swing, pose.hip[1] - swing)
     knee = (pose.knee[0] + 0.08 * amount + max(lift, 0.0), pose.knee[1] + 0.08 * amount + max(-lift, 0.0))
     front = (pose.raise_front[0] - 0.8 * swing, pose.raise_front[1] + 0.8 * swing) if arms else pose.raise_front
@@ -310,9 +313,6 @@ def holding(figure: Figure, half: float) -> Pose:
     return replace(STAND, raise_side=(side, side), raise_front=(0.35, 0.35), elbow=(1.1, 1.1))
 
 
-PUSHING = replace(STAND, lean=0.42, raise_side=(0.02, 0.02), raise_front=(0.75, 0.75), elbow=(0.15, 0.15), nod=-0.15)
-"""Leaning forward with stretched arms."""
-
 REACHING = replace(STAND, lean=0.5, raise_side=(0.0, 0.0), raise_front=(0.95, 0.95), elbow=(0.05, 0.05), nod=0.2)
 """Leaning forward with the hands at the height of a table."""
 
@@ -331,3 +331,32 @@ def hands(figure: Figure, stance: Stance) -> Vec3:
     assert placed.model.joints is not None
     wrists = placed.model.joints[[KEYPOINTS.index("left_wrist"), KEYPOINTS.index("right_wrist")]]
     return np.asarray(placed.turn @ wrists.mean(0) + placed.place)
+
+
+def pushing(figure: Figure, top: float) -> Pose:
+    """Return the pose of a person who pushes something: leaning over until the hands are below its top.
+
+    Args:
+        figure: The person.
+        top: Height of what is pushed.
+
+    Returns:
+        The pose.
+    """
+    low, high = 0.25, 1.2
+    for _ in range(6):
+        lean = (low + high) / 2
+        lower = hands(figure, Stance(0.0, 0.0, 0.0, _leaning(lean)))[2] < top - 0.06
+        low, high = (low, lean) if lower else (lean, high)
+    return _leaning(high)
+
+
+def _leaning(lean: float) -> Pose:
+    return replace(
+        STAND,
+        lean=lean,
+        raise_side=(0.02, 0.02),
+        raise_front=(lean + 0.5, lean + 0.5),
+        elbow=(0.1, 0.1),
+        nod=-0.4 * lean,
+    )

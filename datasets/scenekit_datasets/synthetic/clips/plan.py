@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scenekit_datasets.synthetic.clips.camera import random_path
-from scenekit_datasets.synthetic.clips.events import Event, Sampled, events, sampled
+from scenekit_datasets.synthetic.clips.events import Event, Sampled, events, sampled, undescribed
 from scenekit_datasets.synthetic.clips.planner import Plan, Planner
 from scenekit_datasets.synthetic.clips.tracks import Track, resting
 from scenekit_datasets.synthetic.clips.tracks import still as still_state
@@ -83,7 +83,7 @@ def plan_clip(seed: int, index: int, duration: float, still: bool = False, visit
         plan = _draw(dice, duration, still)
         seen = sampled(plan)
         found = events(seen)
-        if (still and _visible(seen) >= 3) or (not still and FEWEST <= len(found) <= MOST):
+        if (still and _visible(seen) >= 3) or (not still and FEWEST <= len(found) <= MOST and not undescribed(seen)):
             break
         attempt += 1
     return revisited(Dice("scenekit visit", seed, index), plan) if visit else Planned(plan, tuple(found))
@@ -118,13 +118,14 @@ def revisited(dice: Dice, plan: Plan) -> Planned:
     planner = Planner(dice, plan.stage, path, plan.duration)
     last = [track.at(plan.duration) for track in plan.tracks]
     planner.tracks = [_remaining(track, placed) for track, placed in zip(plan.tracks, last, strict=True)]
+    planner.keep_clear(last)
     free = dice.shuffled([number for number, track in enumerate(plan.tracks) if _loose(plan, number, track)])
-    changes = [_vanish(planner, free.pop(), last)] if free and dice.chance(0.6) else []
+    changes: list[Change | None] = [_vanish(planner, free.pop(), last)] if free and dice.chance(0.6) else []
     changes += [_move(planner, free.pop(), last) for _ in range(min(dice.integer(1, 2), len(free)))]
     if dice.chance(0.7):
         changes.append(_appear(planner))
     found = [change for change in changes if change is not None]
-    return Planned(Plan(plan.stage, path, tuple(planner.tracks), (), plan.duration, visit=1), (), tuple(found))
+    return Planned(Plan(plan.stage, planner.path, tuple(planner.tracks), (), plan.duration, visit=1), (), tuple(found))
 
 
 def _remaining(track: Track, placed: Placed) -> Track:

@@ -109,10 +109,23 @@ class Planner:
         wishes = ["person"] * persons + [self.dice.weighted(WEIGHTS) for _ in range(count - persons)]
         for category in sorted(wishes, key=lambda name: name not in ("person", "table", "car", "chair", "lamp")):
             self.arrangement.add(category)
+        self.keep_clear(self.arrangement.placed)
         for placed in self.arrangement.placed:
             raised = placed.host >= 0
             touches = {placed.host} if raised else set()
             self.tracks.append(Track(placed.model.category, [(0.0, still(placed))], touches, raised=raised))
+
+    def keep_clear(self, placed: list[Placed]) -> None:
+        """Reduce the camera's way until it keeps clear of still objects.
+
+        Args:
+            placed: The objects.
+        """
+        for _ in range(12):
+            ways = [self.path.at(time) for time in self.times[::4]]
+            if not any(_too_near(_square(view.x, view.y), one.base) for view in ways for one in placed):
+                return
+            self.path = replace(self.path, amount=self.path.amount * 0.75)
 
     def stand(self, model: Model) -> int:
         """Add a still object upright on the ground.
@@ -246,6 +259,13 @@ class Planner:
         first, last = 0.15, max(self.duration - length - 0.15, 0.16)
         start = self.dice.uniform(first, last)
         return start, start + length
+
+
+def _square(x: float, y: float) -> Float[np.ndarray, "4 2"]:
+    """Return the room around a camera."""
+    half = CAMERA_ROOM * 0.7
+    corners = np.array([[-half, -half], [half, -half], [half, half], [-half, half]])
+    return np.asarray(corners + np.array([x, y]))
 
 
 def _too_near(one: Float[np.ndarray, "4 2"], two: Float[np.ndarray, "4 2"]) -> bool:

@@ -140,7 +140,8 @@ def about(axis: Vec3, angle: float) -> Mat3:
     """
     x, y, z = axis
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * (cross @ cross)
+    out: Mat3 = np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * (cross @ cross)
+    return out
 
 
 def resting(model: Model, turn: Mat3, x: float, y: float, ground: float, yaw: float) -> Placed:

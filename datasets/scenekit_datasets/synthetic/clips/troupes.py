@@ -13,7 +13,6 @@ import numpy as np
 
 from scenekit_datasets.synthetic.clips.camera import ease
 from scenekit_datasets.synthetic.clips.people import (
-    PUSHING,
     REACHING,
     STAND,
     Figure,
@@ -23,6 +22,7 @@ from scenekit_datasets.synthetic.clips.people import (
     hands,
     holding,
     mixed,
+    pushing,
     random_figure,
     sitting,
     walking,
@@ -145,20 +145,30 @@ def walk(planner: Planner) -> bool:
             continue
         stances = walking(figure, begin, yaw, length, span)
         track = person(figure, (0.0, stances))
-        raising = (span[1] + 0.2, span[1] + 0.9)
-        if greets and raising[1] < planner.duration:
-            track.stances.append((span[1], _raising(stances(span[1]), side, raising)))
+        lift = (span[1] + 0.2, span[1] + 0.9)
+        if greets and lift[1] < planner.duration:
+            track.stances.append((span[1], raising(stances(span[1]), side, lift)))
         if planner.clear([track]):
             number = planner.add(track)
             planner.actions.append(Action("walk", number, *span))
             if len(track.stances) > 1:
-                planner.actions.append(Action("raise", number, *raising, side=("left", "right")[side]))
+                planner.actions.append(Action("raise", number, *lift, side=("left", "right")[side]))
             return True
     return False
 
 
-def _raising(stance: Stance, side: int, up: tuple[float, float], down: tuple[float, float] | None = None) -> Stances:
-    """Return the motion of raising an arm, and of lowering it again."""
+def raising(stance: Stance, side: int, up: tuple[float, float], down: tuple[float, float] | None = None) -> Stances:
+    """Create the motion of raising an arm, and of lowering it again.
+
+    Args:
+        stance: How the person stands.
+        side: 0 for the left arm, 1 for the right one.
+        up: Start and end of raising it.
+        down: Start and end of lowering it; it stays up, if None.
+
+    Returns:
+        The stance at each time.
+    """
 
     def stances(time: float) -> Stance:
         weight = ease((time - up[0]) / (up[1] - up[0]))
@@ -185,7 +195,7 @@ def greet(planner: Planner) -> bool:
     for _ in range(TRIES):
         x, y, _ = planner.spot(inside=True)
         yaw = -math.pi / 2 + dice.uniform(-0.8, 0.8)
-        track = person(figure, (0.0, _raising(Stance(float(x), float(y), yaw), side, up, down)))
+        track = person(figure, (0.0, raising(Stance(float(x), float(y), yaw), side, up, down)))
         if planner.clear([track]):
             number, name = planner.add(track), ("left", "right")[side]
             planner.actions += [Action("raise", number, *up, side=name), Action("lower", number, *down, side=name)]
@@ -243,13 +253,14 @@ def push(planner: Planner) -> bool:
     dice, figure = planner.dice, random_figure(planner.dice)
     model = build(dice.pick(("box", "crate", "chair")), dice, dice.uniform(1.25, 1.45))
     speed, half = dice.uniform(0.6, 0.9), -float(model.extent[0][0])
-    reach = hands(figure, Stance(0.0, 0.0, 0.0, PUSHING))[0] + 0.05 * figure.height + half
+    lean = pushing(figure, model.height)
+    reach = hands(figure, Stance(0.0, 0.0, 0.0, lean))[0] + 0.05 * figure.height + half
     for _ in range(TRIES):
         begin, yaw, length = planner.course(2.6)
         length, span = _timed(planner, length, speed)
         if length < SHORTEST:
             continue
-        leaning = _between(STAND, PUSHING, (span[0] - 0.4, span[0]), (span[1] + 0.1, span[1] + 0.5))
+        leaning = _between(STAND, lean, (span[0] - 0.4, span[0]), (span[1] + 0.1, span[1] + 0.5))
         stances = walking(figure, begin - forward(yaw) * reach, yaw, length, span, leaning)
         pusher = person(figure, (0.0, stances))
         placed = resting(model, rotation(2, yaw), float(begin[0]), float(begin[1]), 0.0, yaw)
@@ -506,15 +517,15 @@ TROUPES: dict[str, Callable[[Planner], bool]] = {
 """All troupes by name."""
 
 WEIGHTS = {
-    "roll": 1.5,
-    "slide": 1.2,
+    "roll": 1.3,
+    "slide": 1.0,
     "drive": 0.6,
-    "walk": 1.2,
-    "greet": 0.8,
-    "sit": 1.1,
-    "push": 0.9,
-    "carry": 0.9,
-    "put": 1.2,
-    "fall": 1.2,
+    "walk": 1.5,
+    "greet": 0.6,
+    "sit": 1.6,
+    "push": 0.8,
+    "carry": 0.6,
+    "put": 1.6,
+    "fall": 1.5,
 }
 """How often each is drawn."""

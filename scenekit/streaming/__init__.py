@@ -1,0 +1,1 @@
+"""Live streams: frames as they come, tasks at their own rates, within a budget of time."""
