@@ -27,6 +27,7 @@ from .hooks import TaskSpec as TaskSpec
 from .hooks import WeightSource as WeightSource
 from .hooks import hookimpl as hookimpl
 from .hooks import registry as registry
+from .io.poses import Poses as Poses
 from .io.video.reading import video as video
 from .io.video.writing import VideoWriter as VideoWriter
 from .keys import AMODAL_MASKS as AMODAL_MASKS
@@ -107,6 +108,9 @@ from .weights.card import Evaluation as Evaluation
 from .weights.labels import add_labels as add_labels
 from .weights.transfer import Transfer as Transfer
 from .weights.transfer import transfer as transfer
+from .world import Changes as Changes
+from .world import MapObject as MapObject
+from .world import World as World
 
 __version__: str
 __all__: list[str]

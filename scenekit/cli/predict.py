@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from scenekit.cli import bag_streams, output, predict_live, predict_stream, scene_files
 from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
-from scenekit.cli.stream_sinks import STDOUT, Targets
+from scenekit.cli.stream_sinks import Targets
 from scenekit.cli.stream_sources import KINDS, Selection, kind_of
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
@@ -31,7 +31,7 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE...|VIDEO...|BAG...",
+            metavar="IMAGE|VIDEO|BAG...",
             help="Image files; or videos: files, camera 0, rtsp://...; or bags of ROS 2: .mcap files, folders.",
             show_default=False,
         ),
@@ -167,7 +167,7 @@ def predict(
             predict_stream.refuse(kind, of_bags.named(), "bags")
         targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
         selection = Selection(start, stop, every)
-        predict_stream.check(kind, images, selection, targets)
+        predict_stream.check(kind, images, stems, selection, targets)
         network = loaded(model, across_classes, device)
         asked = (network, wanted, threshold, focal)
         plain = partial(predict_stream.paired, predict_stream.predictor(*asked))
@@ -175,7 +175,7 @@ def predict(
         with live.reported(targets.printed):
             predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
-    refuse_for_images(start, stop, every, as_json, of_bags.named())
+    predict_stream.refuse_for_images(start, stop, every, as_json, of_bags.named())
     live.refuse()
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
@@ -223,31 +223,6 @@ def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
     if across_classes is not None:
         network = with_suppression(network, across_classes)
     return on_device(network, device)
-
-
-def refuse_for_images(
-    start: float | None, stop: float | None, every: int, as_json: str | None, of_bags: Mapping[str, object]
-) -> None:
-    """Check that no option is set that is for videos or bags.
-
-    Args:
-        start: Value of --start.
-        stop: Value of --stop.
-        every: Value of --every.
-        as_json: Value of --json.
-        of_bags: Values of options that are for bags.
-
-    Raises:
-        InputError: One of them is set.
-    """
-    for option, value in of_bags.items():
-        if value is not None:
-            raise InputError(f"{option} is for bags, and cannot be used with images; leave it out")
-    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
-        if is_set:
-            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
-    if as_json not in (None, STDOUT):
-        raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
 
 
 def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:

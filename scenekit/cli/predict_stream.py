@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scenekit.cli import output
 from scenekit.cli.image_inputs import pinhole
-from scenekit.cli.stream_sinks import Sink, Targets
+from scenekit.cli.stream_sinks import STDOUT, Sink, Targets
 from scenekit.cli.stream_sources import FrameSource, Kind, Selection
 from scenekit.errors import InputError
 
@@ -75,16 +76,42 @@ def refuse(kind: Kind, options: Mapping[str, object], wanted: str = "images") ->
         InputError: One of them is set.
     """
     for option, value in options.items():
-        if value not in (None, False):
+        if value is not None and value is not False:
             raise InputError(f"{option} is for {wanted}, and cannot be used with {kind.name}; leave it out")
 
 
-def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targets) -> None:
+def refuse_for_images(
+    start: float | None, stop: float | None, every: int, as_json: str | None, of_bags: Mapping[str, object]
+) -> None:
+    """Check that no option is set that is for videos or bags.
+
+    Args:
+        start: Value of --start.
+        stop: Value of --stop.
+        every: Value of --every.
+        as_json: Value of --json.
+        of_bags: Values of options that are for bags.
+
+    Raises:
+        InputError: One of them is set.
+    """
+    for option, value in of_bags.items():
+        if value is not None:
+            raise InputError(f"{option} is for bags, and cannot be used with images; leave it out")
+    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
+        if is_set:
+            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
+    if as_json not in (None, STDOUT):
+        raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
+
+
+def check(kind: Kind, names: Sequence[str], stems: Sequence[str], selection: Selection, targets: Targets) -> None:
     """Check what can be known before a model is loaded.
 
     Args:
         kind: Kind of the sources.
         names: Their names.
+        stems: Names of their files in a folder, without suffix.
         selection: Which frames are asked for.
         targets: Where the scenes go.
 
@@ -94,7 +121,7 @@ def check(kind: Kind, names: Sequence[str], selection: Selection, targets: Targe
     selection.check()
     for name in names:
         kind.check(name, selection)
-    targets.check(names)
+    targets.check(names, stems)
 
 
 @dataclass(frozen=True)
@@ -136,7 +163,7 @@ class StreamRun:
         total = self.selection.count(source.duration, source.rate)
         # Closed before the source: a thread may still read from it.
         with closing(self.pairs(source)) as found, taken(found, sinks, self.device) as pairs:
-            for scene, _ in output.rated_progress(pairs, source.source, total):
+            for scene, _ in output.rated_progress(pairs, os.path.basename(source.source), total):
                 report.frames += 1
                 report.objects.update(scene.counts())
         report.seconds, report.damaged = time.monotonic() - began, source.damaged
@@ -144,7 +171,9 @@ class StreamRun:
 
 
 @contextmanager
-def taken(pairs: Pairs, sinks: Sequence[Sink], device: torch.device) -> Iterator[Pairs]:
+def taken(
+    pairs: Iterator[tuple[Scene, VideoFrame]], sinks: Sequence[Sink], device: torch.device
+) -> Iterator[Iterator[tuple[Scene, VideoFrame]]]:
     """Provide scenes that sinks have taken; beside a GPU each sink works in a thread of its own.
 
     Args:
@@ -154,16 +183,44 @@ def taken(pairs: Pairs, sinks: Sequence[Sink], device: torch.device) -> Iterator
 
     Yields:
         The scenes with their frames.
+
+    Raises:
+        InputError: The source broke off, after what came before has been taken.
     """
     from scenekit.model.pipeline import workers
 
+    given = pairs = UntilError(pairs)
     with workers(len(sinks) if device.type != "cpu" else 0, device) as started:
         for sink, worker in zip_longest(sinks, started):
             pairs = taken_by(sink, pairs, worker)
         yield pairs
+    if given.error is not None:
+        raise given.error
 
 
-def taken_by(sink: Sink, pairs: Pairs, worker: Worker | None) -> Pairs:
+class UntilError(Iterator[tuple["Scene", "VideoFrame"]]):
+    """Scenes up to an InputError, which is kept, so that sinks can take what comes before it.
+
+    Args:
+        pairs: Scenes with their frames.
+
+    Attributes:
+        error: The error, if there was one.
+    """
+
+    def __init__(self, pairs: Iterator[tuple[Scene, VideoFrame]]) -> None:
+        self._pairs = pairs
+        self.error: InputError | None = None
+
+    def __next__(self) -> tuple[Scene, VideoFrame]:
+        try:
+            return next(self._pairs)
+        except InputError as error:
+            self.error = error
+            raise StopIteration from error
+
+
+def taken_by(sink: Sink, pairs: Iterator[tuple[Scene, VideoFrame]], worker: Worker | None) -> Pairs:
     """Yield scenes that a sink has taken.
 
     Args:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scenekit.cli import output
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError, listed
-from scenekit.io.files import plain, portable, unwritable
+from scenekit.io.files import created, plain, portable, unwritable
 from scenekit.io.streams import results
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ def line_of(scene: Scene) -> str:
 
 
 @contextmanager
-def scene_lines(target: Path) -> Iterator[Sink]:
+def scene_lines(target: Path, source: FrameSource | None = None) -> Iterator[Sink]:
     """Provide a file of scenes.
 
     Args:
         target: The file.
+        source: Whose scenes they are; None where it is for several sources.
 
     Yields:
         The sink.
@@ -172,9 +173,7 @@ def drawn_video(target: Path, source: FrameSource) -> Iterator[Sink]:
         output.print_note(f"{source.source}: no frames, so that {target} is not written")
 
 
-DRAWN: Mapping[str, Opener] = dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), drawn_video)
-
-FILES: Mapping[str, Opener] = {**DRAWN}
+FILES: Mapping[str, Opener] = dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), drawn_video)
 """What --out writes to a file, by its suffix."""
 
 
@@ -212,11 +211,27 @@ class Targets:
             return None
         return self.out
 
-    def check(self, sources: Sequence[str]) -> None:
-        """Check the targets before the run; create missing folders.
+    def of_source(self, stem: str) -> dict[Path, Opener]:
+        """Return the files of one source by name.
+
+        Args:
+            stem: Name of its files in a folder, without suffix.
+
+        Returns:
+            What opens them.
+        """
+        if self.out is None:
+            return {}
+        if self.folder is None:
+            return {self.out: self.files[self.out.suffix.lower()]}
+        return {self.folder / f"{stem}.mp4": drawn_video, self.folder / f"{stem}.jsonl": scene_lines}
+
+    def check(self, sources: Sequence[str], stems: Sequence[str]) -> None:
+        """Check the targets before the run; nothing is created.
 
         Args:
             sources: Names of the sources.
+            stems: Names of their files in a folder, without suffix.
 
         Raises:
             InputError: A target is one of the sources, one file is named for several sources or results, its suffix is
@@ -224,15 +239,16 @@ class Targets:
         """
         if self.out is not None and self.folder is None and len(sources) > 1:
             raise InputError(f"--out names one file for {len(sources)} sources; name a folder for a file of each")
-        if self.out is not None and self.folder is not None and self.out.suffix and not self.out.is_dir():
+        if self.folder is not None and self.folder.suffix and not self.folder.is_dir():
             raise InputError(f"--out {self.out}: expected a folder, or a file with {listed(self.files, 9)}")
-        if self.out is not None and self.lines is not None and is_same(self.out, self.lines):
-            raise InputError(f"--out and --json name the same file, {self.out}; name two")
-        for option, target in (("--out", self.out), ("--json", self.lines)):
-            if target is None:
-                continue
-            check_apart(option, target, sources)
-            check_folder(target if target == self.folder else target.parent)
+        written = [file for stem in stems for file in self.of_source(stem)]
+        for option, targets in (("--out", written), ("--json", [self.lines] if self.lines else [])):
+            for target in targets:
+                check_apart(option, target, sources)
+                if target is not self.lines and self.lines is not None and is_same(target, self.lines):
+                    raise InputError(f"--out and --json write the same file, {target}; name two")
+            for folder in dict.fromkeys(target.parent for target in targets):
+                check_folder(folder)
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[FrameSource, str], AbstractContextManager[list[Sink]]]]:
@@ -244,20 +260,17 @@ class Targets:
         with ExitStack() as stack:
             shared: list[Sink] = [PrintedLines()] if self.printed else []
             if self.lines is not None:
+                output.make_folder(self.lines.parent)
                 shared.append(stack.enter_context(scene_lines(self.lines)))
-            yield partial(self._of_source, shared)
+            yield partial(self._opened_for, shared)
 
     @contextmanager
-    def _of_source(self, shared: list[Sink], source: FrameSource, stem: str) -> Iterator[list[Sink]]:
-        own: list[AbstractContextManager[Sink]] = []
-        if self.folder is not None:
-            video = self.folder / f"{stem}.mp4"
-            check_apart("--out", video, [source.source])
-            own = [drawn_video(video, source), scene_lines(self.folder / f"{stem}.jsonl")]
-        elif self.out is not None:
-            own = [self.files[self.out.suffix.lower()](self.out, source)]
+    def _opened_for(self, shared: list[Sink], source: FrameSource, stem: str) -> Iterator[list[Sink]]:
+        for target in self.of_source(stem):
+            output.make_folder(target.parent)
         with ExitStack() as stack:
-            yield [*shared, *map(stack.enter_context, own)]
+            own = [stack.enter_context(open(target, source)) for target, open in self.of_source(stem).items()]
+            yield [*shared, *own]
 
 
 def check_apart(option: str, target: Path, sources: Sequence[str]) -> None:
@@ -293,7 +306,7 @@ def is_same(one: Path, other: Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that files can be written into a folder; create it if it is missing.
+    """Check that files can be written into a folder, which need not be there; nothing is created.
 
     Args:
         folder: The folder.
@@ -301,7 +314,5 @@ def check_folder(folder: Path) -> None:
     Raises:
         InputError: It cannot be created or written.
     """
-    from scenekit.io.files import created
-
-    with created(output.make_folder(folder)):
+    with created(next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))):
         pass

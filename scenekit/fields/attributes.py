@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -47,6 +47,11 @@ class AttributeField(Field[Tensor, Tensor]):
         """Return the likely attributes by name, with their probabilities."""
         rows = (zip(vocabulary.attributes, row, strict=True) for row in item.tolist())
         return [{name: p for name, p in row if p >= threshold} for row in rows]
+
+    def votes(self, item: Tensor, vocabulary: Vocabulary) -> list[Mapping[str, float]] | None:
+        """Return the known probabilities by name."""
+        rows = (zip(vocabulary.attributes, row, strict=True) for row in item.tolist())
+        return [{name: p for name, p in row if p > 0} for row in rows]  # NaN is not above 0
 
     def columns(self, item: Tensor, frame: Frame) -> Columns:
         """Return the likely attributes, the likeliest first, with their probability where it is not 1."""

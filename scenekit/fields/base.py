@@ -198,6 +198,30 @@ class Field(Generic[Batch, Item]):
             return [{"shape": list(item.shape[1:])} for _ in item]
         return list(self.encode(item, vocabulary))
 
+    def votes(self, item: Any, vocabulary: Vocabulary) -> list[Mapping[str, float]] | None:
+        """Return what each row says in names, which a map of many images counts (see `sk.World`).
+
+        Args:
+            item: The value of one image.
+            vocabulary: What the integers mean.
+
+        Returns:
+            The weight of each name, a mapping per row; None for a kind of value that a map does not keep.
+        """
+        return None
+
+    def elected(self, shares: Mapping[str, float], threshold: float) -> Any:
+        """Describe what the votes of many images come to, in the form of `describe`.
+
+        Args:
+            shares: The mean weight of each name, the greatest first.
+            threshold: Probabilities below it may be left out.
+
+        Returns:
+            Plain JSON.
+        """
+        return {name: share for name, share in shares.items() if share >= threshold}
+
     def remap(self, item: Any, index_map: Int[Tensor, " N"]) -> Any:
         """Return the value after regions that it may name were dropped, reordered, or packed into a batch.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,9 @@ from scenekit.structures.vocabulary import Vocabulary
 
 MOST_WORDS = 500
 """Words of a text that may still describe a region; what is longer is a page that got into the wrong column."""
+
+MOST_TEXTS = 5
+"""Texts of an object that a map of many images shows."""
 
 BLANK = frozenset("ZPC")
 """Unicode's categories without a meaning of their own: separators, punctuation, control; symbols such as emoji do."""
@@ -74,6 +77,15 @@ class CaptionField(Field[Captions, Captions]):
         if item.scores is not None:
             scores = [{"score": score} for score in plain(item.scores.tolist())]
         return [{"texts": list(texts), **score} for texts, score in zip(item.texts, scores, strict=True)]
+
+    def votes(self, item: Captions, vocabulary: Vocabulary) -> list[Mapping[str, float]] | None:
+        """Return the score of each text, 1 in ground truth."""
+        scores = [1.0] * len(item) if item.scores is None else item.scores.nan_to_num(0.0).tolist()
+        return [dict.fromkeys(texts, score) for texts, score in zip(item.texts, scores, strict=True)]
+
+    def elected(self, shares: Mapping[str, float], threshold: float) -> Any:
+        """Return the texts with the most votes, the best first."""
+        return {"texts": list(shares)[:MOST_TEXTS]}
 
     def decode(self, data: Any, size: Size, vocabulary: Vocabulary) -> Captions:
         log_probs = None

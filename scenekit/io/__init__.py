@@ -1,1 +1,1 @@
-"""Files: atomic writes, images, JSON records, mesh files."""
+"""Files: atomic writes, images, JSON records, mesh files, video."""

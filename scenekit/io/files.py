@@ -286,14 +286,14 @@ def portable(path: str | None, beside: str | Path) -> str | None:
     not to be read in a file that is passed on.
 
     Args:
-        path: The path, absolute or from the working directory; None stays None.
+        path: The path, absolute or from the working directory; None and URLs, such as of a stream, stay as they are.
         beside: Path of the file that stores it.
 
     Returns:
         The path to store.
     """
-    if path is None:
-        return None
+    if path is None or "://" in path:
+        return path
     image, folder = os.path.abspath(path), os.path.dirname(os.path.abspath(beside))
     try:
         common = os.path.commonpath((image, folder))
@@ -306,13 +306,13 @@ def located(path: str | None, beside: str | Path) -> str | None:
     """Return the path that `portable` stored, for use from the working directory.
 
     Args:
-        path: The stored path; None stays None.
+        path: The stored path; None and URLs stay as they are.
         beside: Path of the file that stores it.
 
     Returns:
         The path; one that is absolute, or from the working directory where only there is a file, stays as it is.
     """
-    if path is None or os.path.isabs(path):
+    if path is None or "://" in path or os.path.isabs(path):
         return path
     place = os.path.normpath(os.path.join(os.path.dirname(beside), path))
     return path if not os.path.isfile(place) and os.path.isfile(path) else place

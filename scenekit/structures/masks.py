@@ -46,7 +46,7 @@ class Masks:
         Returns:
             The encoded masks.
         """
-        columns = np.asfortranarray((dense > 0).cpu().numpy().astype(np.uint8).transpose(1, 2, 0))
+        columns = np.asfortranarray(dense.bool().cpu().numpy().view(np.uint8).transpose(1, 2, 0))
         return cls(tuple(coco_mask.encode(columns)), (int(dense.shape[1]), int(dense.shape[2])))
 
     @property

@@ -27,6 +27,9 @@ MAX_ENLARGEMENT = 4
 SMOOTH_PIXELS = 4_000_000
 """Up to here lines are drawn at twice the resolution and averaged; larger images look smooth anyway."""
 
+SMALL_IDS = 4096
+"""A map whose ids span fewer numbers than this is painted by a table of all of them."""
+
 SEAM_SOFTNESS, SEAM_STRENGTH = 0.8, 190
 """Blur (pixels) and opacity (of 255) of the lines between regions: without blur they are staircases."""
 
@@ -108,9 +111,17 @@ def draw_smooth(image: Image.Image, paint: Callable[[ImageDraw.ImageDraw, int], 
     scale = 2 if image.width * image.height <= SMOOTH_PIXELS else 1
     layer = Image.new("RGBA", (image.width * scale, image.height * scale))
     paint(ImageDraw.Draw(layer), scale)
+    drawn = image.convert("RGB") if image.mode != "RGB" else image.copy()
+    painted = layer.getbbox()
+    if painted is None:
+        return drawn
+    x0, y0, x1, y1 = painted[0] // scale, painted[1] // scale, -(-painted[2] // scale), -(-painted[3] // scale)
+    part = layer.crop((x0 * scale, y0 * scale, x1 * scale, y1 * scale))
     if scale > 1:
-        layer = layer.resize(image.size, Image.Resampling.BOX)
-    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+        part = part.resize((x1 - x0, y1 - y0), Image.Resampling.BOX)
+    under = drawn.crop((x0, y0, x1, y1)).convert("RGBA")
+    drawn.paste(Image.alpha_composite(under, part).convert("RGB"), (x0, y0))
+    return drawn
 
 
 def fill(
@@ -218,13 +229,28 @@ def paint_map(
     Returns:
         A new image, RGB.
     """
-    values, where = np.unique(ids, return_inverse=True)
+    values, where = numbered_ids(ids)
     tints = np.array([colors.get(int(value), WHITE) for value in values], dtype=np.uint8)
     alphas = np.array([round(255 * opacity) if int(value) in colors else 0 for value in values], dtype=np.uint8)
-    where = where.reshape(ids.shape)
     drawn = image.convert("RGB")
     drawn.paste(Image.fromarray(tints[where]), mask=Image.fromarray(alphas[where]))
     return draw_seams(drawn, ids)
+
+
+def numbered_ids(ids: Int[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, "h w"]]:
+    """Return the ids of a map and the place of each pixel's id among them; without sorting where the ids are small.
+
+    Args:
+        ids: The map.
+
+    Returns:
+        Ids, and a map of their places; small ids that no pixel has may be among them.
+    """
+    low, high = int(ids.min()), int(ids.max())
+    if high - low < SMALL_IDS:
+        return np.arange(low, high + 1), ids - low
+    values, where = np.unique(ids, return_inverse=True)
+    return values, where.reshape(ids.shape)
 
 
 def draw_seams(image: Image.Image, ids: Int[np.ndarray, "h w"]) -> Image.Image:

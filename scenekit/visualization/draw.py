@@ -130,7 +130,12 @@ def image_of(scene: Scene, image: ImageSource | None) -> UInt8[Tensor, "3 H W"]:
         raise InputError(
             f"{scene.path}: no such file, though the scene names it as its image; pass the image as `image`"
         )
-    return rounded(read_image_of_size(scene.path, scene.size))
+    try:
+        return rounded(read_image_of_size(scene.path, scene.size))
+    except InputError as error:
+        if scene.moment is None:
+            raise
+        raise InputError(f"{error}; of a video, pass the frame as `image`") from error
 
 
 def available_layers(scene: Scene) -> dict[str, Layer]:

@@ -45,19 +45,21 @@ class Tag:
     """A place inside it, for texts that fit there."""
 
 
-def draw_tags(image: Image.Image, tags: Sequence[Tag]) -> Image.Image:
+def draw_tags(image: Image.Image, tags: Sequence[Tag], most_covered: float = MOST_COVERED) -> Image.Image:
     """Draw texts so that they do not cover each other.
 
     Args:
         image: The image.
         tags: The texts; earlier ones choose their place first, one without room is left out.
+        most_covered: A text of which at least this share would lie on others is left out; 0 for any.
 
     Returns:
         A new image, RGB.
     """
     size = Style.of(image).text
     drawn = image.convert("RGB")
-    for tag, rect in place(image.size, [(tag, plate_size(tag.text, size)) for tag in tags]):
+    plates = [(tag, plate_size(tag.text, size)) for tag in tags]
+    for tag, rect in place(image.size, plates, most_covered):
         x, y = round(rect[0]), round(rect[1])
         under = drawn.crop((x, y, min(math.ceil(rect[2]), drawn.width), min(math.ceil(rect[3]), drawn.height)))
         drawn.paste(draw_smooth(under, partial(paint_plate, tag, size)), (x, y))
@@ -93,12 +95,15 @@ def plate_size(text: str, size: int) -> tuple[float, float]:
     return font(size).getlength(text) + 0.7 * size, 1.45 * size
 
 
-def place(image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]]) -> list[tuple[Tag, Rect]]:
+def place(
+    image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]], most_covered: float = MOST_COVERED
+) -> list[tuple[Tag, Rect]]:
     """Place each plate at the first free candidate, else at the least covered one.
 
     Args:
         image: Width and height of the image, in pixels.
         tags: Texts with the sizes of their plates.
+        most_covered: As for `draw_tags`.
 
     Returns:
         Texts with their places; those without room are left out.
@@ -108,7 +113,7 @@ def place(image: tuple[int, int], tags: Sequence[tuple[Tag, tuple[float, float]]
         candidates = [rect for rect in candidates_for(tag, size, image) if within(rect, image)]
         taken = [rect for _, rect in placed]
         covered = [sum(overlap(rect, other) for other in taken) / (size[0] * size[1]) for rect in candidates]
-        if covered and min(covered) < MOST_COVERED:
+        if covered and (min(covered) < most_covered or min(covered) == 0):
             placed.append((tag, candidates[int(np.argmin(covered))]))
     return placed
 

@@ -115,3 +115,24 @@ def test_a_reader_that_has_left_is_no_error() -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("--version") == 0
     assert capsys.readouterr().out.startswith("scenekit 0.")
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ("--json", "--json=-"),
+        ("a.jpg --json", "a.jpg --json=-"),
+        ("--json a.jpg", "--json=- a.jpg"),
+        ("--json a.jsonl b.mp4", "--json a.jsonl b.mp4"),
+        ("--json - b.mp4", "--json - b.mp4"),
+        ("--json=a b.mp4", "--json=a b.mp4"),
+        ("--json A.JSON", "--json A.JSON"),
+        ("--json --out a.json", "--json=- --out a.json"),
+        ("a -- --json", "a -- --json"),
+        ("--json -- b", "--json=- -- b"),
+        ("", ""),
+    ],
+)
+def test_options_whose_value_may_be_left_out(given: str, expected: str) -> None:
+    assert program.with_values(given.split(), {"--json": (".json", ".jsonl")}) == expected.split()
+    assert program.with_values(given.split(), {}) == given.split()

@@ -19,6 +19,7 @@ def test_paths_are_relative_to_the_file() -> None:
     assert portable("/data/out/a.jpg", Path("/data/out/a.json")) == "a.jpg"
     assert portable("images/a.jpg", "out/a.json") == "../images/a.jpg"
     assert portable(None, "a.json") is None
+    assert portable("rtsp://camera/1", "out/a.json") == located("rtsp://camera/1", "out/a.json") == "rtsp://camera/1"
 
 
 def test_folders_of_the_machine_stay_out() -> None:

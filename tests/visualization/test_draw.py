@@ -14,6 +14,7 @@ from scenekit.hooks import Coverage, TaskSpec, registry
 from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Objects, Scene
 from scenekit.structures import Masks, Relations
+from scenekit.structures.moments import Moment, VideoFrame
 from scenekit.visualization import (
     Canvas,
     draw_boxes,
@@ -21,7 +22,8 @@ from scenekit.visualization import (
     draw_scene,
     draw_views,
 )
-from scenekit.visualization.draw import drawn_tasks, layers_apart
+from scenekit.visualization.canvas import paint_map
+from scenekit.visualization.draw import drawn_tasks, layers_apart, object_colors
 from scenekit.visualization.palette import stuff_color
 from scenekit_plugins.keypoints.draw import draw_keypoints
 from scenekit_plugins.masks.draw import draw_masks
@@ -136,6 +138,38 @@ def test_panoptic_things_look_as_their_objects() -> None:
     mask, segment = (np.asarray(f(gray_image(scene), scene, labels=False))[y, x] for f in (draw_masks, draw_panoptic))
     grayness = [(pixel.astype(float) - GRAY) / (1 - keep) for pixel, keep in ((mask, 0.55), (segment, 0.45))]
     np.testing.assert_allclose(*grayness, atol=4)
+
+
+def test_an_id_keeps_its_color_over_the_frames_of_a_video() -> None:
+    """Wherever the object is, and in whatever row."""
+    scene = room(60, 80)
+    scene = replace(scene, streams={OBJECTS: replace(scene.objects, ids=torch.arange(len(scene.objects)) + 7)})
+    rows = torch.arange(len(scene.objects)).flip(0)
+    later = scene.select(OBJECTS, rows)
+    colors = dict(zip(scene.objects.ids.tolist(), object_colors(scene), strict=True))
+    assert object_colors(later) == [colors[identity] for identity in later.objects.ids.tolist()]
+    assert len(set(colors.values())) == len(colors) > 1
+
+
+def test_a_scene_of_a_stream_is_drawn_on_its_frame(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"a video")
+    scene = replace(room(60, 80), path=str(tmp_path / "clip.mp4"), moment=Moment(1.5, 3))
+    with pytest.raises(InputError, match="pass the frame"):
+        scene.draw()
+    drawn = scene.draw(VideoFrame(np.asarray(gray_image(scene)), scene.moment))
+    assert changed(drawn.resize((80, 60), Image.Resampling.NEAREST)).any()
+    gray_image(scene).save(tmp_path / "000003.png")  # data sets store the frames of a video as images
+    assert changed(replace(scene, path=str(tmp_path / "000003.png")).draw()).any()
+
+
+@pytest.mark.parametrize("far", [1, 1000, 10**6])
+def test_a_map_looks_the_same_whatever_its_numbers_are(far: int) -> None:
+    ids = np.random.default_rng(0).integers(-1, 4, (30, 40))
+    image = Image.new("RGB", (40, 30), (90, 120, 150))
+    colors = {number: (60 * number, 200, 30) for number in range(3)}
+    drawn = paint_map(image, ids, colors, 0.5)
+    elsewhere = paint_map(image, ids * far, {number * far: color for number, color in colors.items()}, 0.5)
+    assert np.array_equal(np.asarray(drawn), np.asarray(elsewhere))
 
 
 def test_keypoints_are_on_the_skeleton() -> None:

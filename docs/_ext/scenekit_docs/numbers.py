@@ -251,6 +251,15 @@ RESULT_FILES: Sequence[Result] = (
         "python benchmarks/line.py",
     ),
     Result(
+        "world",
+        "Maps of clips",
+        "Maps of synthetic clips with known poses, each visited twice: of the ground truth of the frames, of ground "
+        "truth with the errors of a detector, and of predictions. Errors are distances from the true center of the 3D "
+        "box; changes are those between both visits. Each kind as shipped, and with other options of the map. Other "
+        "programs used the same cores, which milliseconds show.",
+        "OMP_NUM_THREADS=1 python benchmarks/world.py",
+    ),
+    Result(
         "synthetic_scenes",
         "Rendering a synthetic scene",
         "Seconds for one scene of 320x240 pixels with all its annotations, on one core.",

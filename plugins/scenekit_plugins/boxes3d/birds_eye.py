@@ -19,20 +19,15 @@ from scenekit.scene import Scene
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.cameras import Camera
 from scenekit.visualization.camera_view import ASSUMED, camera_of
-from scenekit.visualization.canvas import Style, draw_smooth, font
+from scenekit.visualization.canvas import Style, draw_smooth
 from scenekit.visualization.draw import object_colors
 from scenekit.visualization.palette import BLACK, Color
+from scenekit.visualization.plan import PAPER, Sheet, draw_grid, grid_step, paint_footprint, strokes, with_footer
 from scenekit.visualization.text_labels import Tag, draw_tags
 from scenekit_plugins.boxes3d.cuboids import distances, drawable_cuboids, has_front, metres_text
-from scenekit_plugins.boxes3d.draw import FACES, FRONT, strokes
+from scenekit_plugins.boxes3d.draw import FRONT
 
-SIDE, SHORTEST = 900, 480
-"""The longer side of the image, and the least of the other one, in pixels."""
-
-PAPER: Color = (248, 249, 251)
-GRID: Color = (221, 225, 231)
 IN_VIEW: Color = (236, 240, 246)
-FAINT: Color = (108, 114, 124)
 
 EMPTY_METRES = 5.0
 """How far the image of a scene without boxes reaches."""
@@ -68,37 +63,6 @@ class Ground:
         """Return metres to the right and forward of the camera."""
         seen: Float[np.ndarray, "*n 2"] = points @ np.stack((self.right, self.forward), axis=1)
         return seen
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Where metres are in the image: `low` (right, forward) lies at the lower left corner."""
-
-    low: tuple[float, float]
-    pixels_per_metre: float
-    size: tuple[int, int]
-
-    @classmethod
-    def around(cls, points: Float[np.ndarray, "n 2"]) -> Sheet:
-        """Return a sheet that shows all of these points with room around them."""
-        low, high = points.min(axis=0), points.max(axis=0)
-        room = 0.08 * max(high - low)
-        low, high = low - room, high + room
-        scale = SIDE / float(max(high - low))
-        size = np.maximum((high - low) * scale, SHORTEST).round()
-        low = (low + high) / 2 - size / scale / 2
-        return cls((float(low[0]), float(low[1])), scale, (int(size[0]), int(size[1])))
-
-    @property
-    def high(self) -> tuple[float, float]:
-        """Metres at the upper right corner."""
-        width, height = self.size
-        return self.low[0] + width / self.pixels_per_metre, self.low[1] + height / self.pixels_per_metre
-
-    def pixels(self, plan: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-        """Return pixels of the sheet: right is right, forward is up."""
-        right, forward = (plan - np.array(self.low)).T * self.pixels_per_metre
-        return np.stack((right, self.size[1] - forward), axis=-1)
 
 
 def draw_birds_eye(scene: Scene, *, labels: bool = True, beside: Scene | None = None) -> Image.Image:
@@ -174,18 +138,11 @@ def draw_ground(sheet: Sheet, ground: Ground, camera: Camera, size: tuple[int, i
 
     def paint(layer: ImageDraw.ImageDraw, scale: int) -> None:
         layer.polygon(strokes(wedge, scale), fill=IN_VIEW)
-        for line, _ in grid_lines(sheet):
-            layer.line(strokes(line, scale), GRID, scale)
+
+    def paint_camera(layer: ImageDraw.ImageDraw, scale: int) -> None:
         layer.polygon(strokes(body, scale), fill=BLACK)
 
-    drawn = draw_smooth(image, paint)
-    pen, text = ImageDraw.Draw(drawn), font(round(0.8 * Style.of(drawn).text))
-    for line, name in grid_lines(sheet):
-        upright = line[0, 0] == line[1, 0]
-        left, bottom = (line[0, 0] + 4, sheet.size[1] - 3) if upright else (3, line[0, 1] - 2)
-        if left + text.getlength(name) < sheet.size[0]:
-            pen.text((left, bottom), name, FAINT, text, "ls")
-    return drawn
+    return draw_smooth(draw_grid(draw_smooth(image, paint), sheet), paint_camera)
 
 
 def border_rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "2 3"]:
@@ -194,33 +151,6 @@ def border_rays(camera: Camera, size: tuple[int, int]) -> Float[np.ndarray, "2 3
     pixels = torch.tensor([[0.0, height / 2], [width, height / 2]]).to(camera.matrix)
     rays = camera.unproject(pixels, torch.ones(2).to(pixels)).double().cpu().numpy()
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
-
-
-def grid_step(metres: float) -> float:
-    """Return a round length of which about eight fit: 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(metres / 8))
-    return min((m * power for m in (1, 2, 5, 10)), key=lambda step: abs(math.log(metres / 8 / step)))
-
-
-def grid_lines(sheet: Sheet) -> Iterator[tuple[Float[np.ndarray, "2 2"], str]]:
-    """Yield lines in pixels, each with its metres: first those of equal right, then those of equal forward."""
-    step = grid_step(max(sheet.size) / sheet.pixels_per_metre)
-    (right, forward), (most_right, most_forward) = sheet.low, sheet.high
-    for n in range(math.ceil(right / step), math.floor(most_right / step) + 1):
-        yield sheet.pixels(np.array([[n * step, forward], [n * step, most_forward]])), f"{n * step:g} m"
-    for n in range(math.ceil(forward / step), math.floor(most_forward / step) + 1):
-        yield sheet.pixels(np.array([[right, n * step], [most_right, n * step]])), f"{n * step:g} m"
-
-
-def paint_footprint(
-    layer: ImageDraw.ImageDraw, corners: Float[np.ndarray, "8 2"], color: Color, line: int, scale: int
-) -> None:
-    """Draw the outline of a box from above, filled."""
-    faces = [strokes(corners[list(face)], scale) for face in FACES]
-    for face in faces:
-        layer.line([*face, face[0], face[1]], color, 2 * line, joint="curve")
-    for face in faces:
-        layer.polygon(face, fill=tuple((level + 2 * paper) // 3 for level, paper in zip(color, PAPER, strict=True)))
 
 
 def paint_arrow(
@@ -262,12 +192,3 @@ def footer(sheet: Sheet, left_out: int, assumed: bool) -> str:
     step = grid_step(max(sheet.size) / sheet.pixels_per_metre)
     away = f"{left_out} much farther, not shown" if left_out else ""
     return " · ".join(filter(None, ("from above", f"grid {step:g} m", away, ASSUMED if assumed else "")))
-
-
-def with_footer(image: Image.Image, text: str) -> Image.Image:
-    """Return the image with a line of text below it."""
-    size = Style.of(image).text
-    whole = Image.new("RGB", (image.width, image.height + 2 * size), PAPER)
-    whole.paste(image)
-    ImageDraw.Draw(whole).text((0.6 * size, image.height + size), text, FAINT, font(round(0.9 * size)), "lm")
-    return whole

@@ -14,11 +14,9 @@ from scenekit.visualization.camera_view import View, camera_tags
 from scenekit.visualization.canvas import Style, draw_smooth
 from scenekit.visualization.draw import object_colors
 from scenekit.visualization.palette import BLACK, Color
+from scenekit.visualization.plan import FACES, strokes
 from scenekit.visualization.text_labels import Rect, Tag, draw_tags
 from scenekit_plugins.boxes3d.cuboids import cuboid_text, distances, drawable_cuboids, has_front
-
-FACES = ((1, 2, 6, 5), (0, 3, 7, 4), (0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (3, 2, 6, 7))
-"""Corners of each face in turn; the first face is the front, where the object's x points."""
 
 FRONT = FACES[0]
 
@@ -103,8 +101,3 @@ def rect_in_view(view: View, corners: Float[np.ndarray, "8 3"]) -> Rect | None:
     width, height = view.size
     rect = (max(float(x0), 0.0), max(float(y0), 0.0), min(float(x1), width - 1.0), min(float(y1), height - 1.0))
     return rect if rect[0] < rect[2] and rect[1] < rect[3] else None
-
-
-def strokes(pixels: Float[np.ndarray, "n 2"], scale: int) -> list[tuple[float, float]]:
-    """Return points for Pillow on a layer `scale` times as large, where whole numbers are the middles of pixels."""
-    return [(float(x), float(y)) for x, y in pixels * scale - 0.5]

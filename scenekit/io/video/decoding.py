@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BACK_OFF = (0.0, 2.0, 10.0)
 """Seconds before a frame from which decoding starts to reach it: where one is too late, the next one is tried."""
 
+BY_ORDER = ("avi",)
+"""Formats that store the order of decoding only: their timestamps belong to the frames as these are shown."""
+
 MICROSECONDS = 1_000_000
 """Units of FFmpeg's own clock in a second."""
 
@@ -46,6 +49,8 @@ class Facts:
     """Seconds."""
     aspect: Fraction | None
     """Width of a pixel over its height."""
+    by_order: bool
+    """Whether timestamps belong to frames by their order alone."""
 
     @classmethod
     def of(cls, container: InputContainer, stream: VideoStream) -> Facts:
@@ -62,7 +67,8 @@ class Facts:
         duration = stream.duration * unit if stream.duration else Fraction(container.duration or 0, MICROSECONDS)
         rate = stream.average_rate or stream.guessed_rate
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-        return cls(unit, stream.start_time, rate or None, stream.frames, float(duration) or None, aspect)
+        by_order = container.format.name in BY_ORDER
+        return cls(unit, stream.start_time, rate or None, stream.frames, float(duration) or None, aspect, by_order)
 
 
 class Decoder:
@@ -86,7 +92,9 @@ class Decoder:
         self._packets: Iterator[Packet[VideoStream]] = iter(())
         self._connect()
         step = float(1 / self.facts.rate) if self.facts.rate else USUAL_STEP
-        self.timeline = Timeline(self.facts.unit, step, self.facts.start)
+        self.timeline = Timeline(self.facts.unit, step, self.facts.start, self.facts.by_order)
+        if self.timeline.by_order and (index := self.number_frames()) is not None:
+            self.timeline.origin = index.stamps[0]
 
     def close(self) -> None:
         """Close the container."""
@@ -115,7 +123,7 @@ class Decoder:
         while (frame := self._frame()) is not None:
             if self.timeline.is_behind(frame.pts):
                 self.number_frames()
-            place = self.timeline.place(frame.pts)
+            place = self.timeline.place(frame.pts, frame.key_frame)
             if place is not None:
                 return frame, place
         self._finish()
@@ -131,7 +139,7 @@ class Decoder:
             self._is_numbered = True
             container, stream = opened(self.origin, self._opener)
             with container:
-                self.timeline.index = FrameIndex.of(self._readable(container.demux(stream)))
+                self.timeline.index = FrameIndex.of(self._readable(container.demux(stream)), self.timeline.by_order)
         return self.timeline.index
 
     def go(self, time: float) -> None:
@@ -144,7 +152,7 @@ class Decoder:
             InputError: The video cannot be opened again.
         """
         index = self.number_frames()
-        if index is None:
+        if index is None or self.timeline.by_order:
             self._restart()
             self.timeline.go(0)
             return
@@ -209,8 +217,10 @@ class Decoder:
         self.timeline.lose()
 
     def _finish(self) -> None:
-        """Count what is missing at the end of a file."""
-        count, timeline = self.facts.frames, self.timeline
+        """Count what is missing at the end of a file: some name a number of frames, which may include hidden ones."""
+        timeline, facts = self.timeline, self.facts
+        rest = (facts.duration or 0.0) - timeline.last.time
+        count = facts.frames if rest > 2.5 * timeline.step and not timeline.by_order else 0
         if timeline.last.number + 1 < count:
             self.number_frames()
         if timeline.index is not None:

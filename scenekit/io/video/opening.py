@@ -211,7 +211,7 @@ def stream_of(container: InputContainer, name: str) -> VideoStream:
     """
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not streams:
-        kinds = sorted({stream.type for stream in container.streams if stream.type and stream.type != "video"})
+        kinds = [kind for kind in ("audio", "subtitle") if any(stream.type == kind for stream in container.streams)]
         only = f", only {' and '.join(kinds)}" if kinds else ""
         raise InputError(f"{name}: there are no images in it{only}")
     stream = streams[0]

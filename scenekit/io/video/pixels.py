@@ -72,9 +72,25 @@ class Display:
 class Converter:
     """Converts the frames of a stream, whatever their pixel format."""
 
-    aspect: Fraction | None = None
+    aspect: Fraction | None
     """Width of a pixel over its height, where the stream names one."""
+    display: Display
+    """How the frames are to be shown."""
     _reformatter: Any = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, aspect: Fraction | None, frame: VideoFrame) -> Converter:
+        """Return the converter of a stream.
+
+        Args:
+            aspect: Width of a pixel over its height, where the stream names one.
+            frame: Its first frame: the display matrix of a stream is the same for all. It is read once, as a frame that
+                was asked for it keeps its memory until the garbage collector runs.
+
+        Returns:
+            The converter.
+        """
+        return cls(aspect, Display.of(frame))
 
     def size_of(self, frame: VideoFrame) -> Size:
         """Return height and width of the image that a frame becomes.
@@ -86,7 +102,7 @@ class Converter:
             (height, width) in pixels.
         """
         height, width = frame.height, self._square_width(frame)
-        return (width, height) if Display.of(frame).transposed else (height, width)
+        return (width, height) if self.display.transposed else (height, width)
 
     def image(self, frame: VideoFrame) -> UInt8[Tensor, "3 H W"]:
         """Convert a frame.
@@ -103,7 +119,7 @@ class Converter:
             self._reformatter = VideoReformatter()
         format = "rgba" if _is_transparent(frame) else "rgb24"
         converted = self._reformatter.reformat(frame, self._square_width(frame), frame.height, format)
-        image = Display.of(frame).applied(converted.to_ndarray())
+        image = self.display.applied(converted.to_ndarray())
         return torch.from_numpy(np.ascontiguousarray(_opaque(image).transpose(2, 0, 1)))
 
     def _square_width(self, frame: VideoFrame) -> int:

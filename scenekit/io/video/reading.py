@@ -111,10 +111,10 @@ class Video(Iterator[VideoFrame]):
         self._start = -math.inf
         self._phase: int | None = None
         self.source, self.position = decoder.origin.name, 0.0
-        self._convert = Converter(decoder.facts.aspect)
         first = decoder.peek()
         if first is None:
             raise InputError(f"{self.source}: it has no frame that can be decoded")
+        self._convert = Converter.of(decoder.facts.aspect, first)
         self.size: Size = self._convert.size_of(first)
         if start is not None:
             self._go(start)
@@ -137,7 +137,7 @@ class Video(Iterator[VideoFrame]):
 
     @property
     def frame_count(self) -> int | None:
-        """Number of frames; None where the file does not say, until a seek has counted them."""
+        """Number of frames, as the file says until a seek has counted them; None where it does not say."""
         index = self._decoder.timeline.index
         return len(index.stamps) if index is not None else self._decoder.facts.frames or None
 

@@ -236,8 +236,8 @@ class Encoder:
 
     def _open(self, width: int, height: int) -> None:
         options = {"movflags": "+faststart"} if self.format in ("mp4", "mov") else {}
-        self.container = self.av.open(str(self.path), "w", format=self.format, container_options=options)
         name = encoder_name(self.av)
+        self.container = self.av.open(str(self.path), "w", format=self.format, container_options=options)
         stream = cast("VideoStream", self.container.add_stream(name, options=OPTIONS.get(name, {})))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = UNIT

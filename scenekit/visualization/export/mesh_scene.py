@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import trimesh
@@ -26,12 +26,25 @@ from scenekit.scene import Scene
 from scenekit.structures.meshes import Meshes
 from scenekit.visualization.camera_view import camera_of
 from scenekit.visualization.draw import object_colors
-from scenekit.visualization.palette import linear_from_srgb
+from scenekit.visualization.palette import Color, linear_from_srgb
 
 AXES = np.array([1.0, -1.0, -1.0])
 """From the camera frame (x right, y down, z forward) to that of the files, and back."""
 
 ROUGHNESS = 0.8
+
+
+class Solid(NamedTuple):
+    """One object of a file."""
+
+    name: str
+    """Its name, without spaces."""
+    mesh: trimesh.Trimesh
+    """Its mesh in the axes of the files, in metres."""
+    color: Color
+    """Its color."""
+    facts: Mapping[str, Any]
+    """Attributes that GLB holds beside it."""
 
 
 def save_mesh(scene: Scene, path: str | Path) -> None:
@@ -61,10 +74,22 @@ def save_mesh(scene: Scene, path: str | Path) -> None:
 
 def writer_of(path: str | Path) -> Callable[[Scene, Path], None]:
     """Return the function that writes a file of this name."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in WRITERS:
-        raise InputError(f"{path}: expected a file name that ends in {' or '.join(WRITERS)}")
-    return WRITERS[suffix]
+    check_suffix(path)
+    return lambda scene, target: write_solids(list(named_solids(scene)), target, camera_adder(scene))
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise InputError unless files of this name can be written."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: expected a file name that ends in {' or '.join(SUFFIXES)}")
+
+
+def write_solids(parts: Sequence[Solid], path: Path, complete: Callable[[dict[str, Any]], None]) -> None:
+    """Write solids atomically, as the suffix of the file says; `complete` adds what else the tree of a GLB holds."""
+    if path.suffix.lower() == ".glb":
+        write_atomically(path, glb_of(parts, complete))
+    else:
+        write_obj(parts, path)
 
 
 def has_solids(scene: Scene) -> bool:
@@ -104,18 +129,25 @@ def usable(shapes: Meshes, row: int) -> trimesh.Trimesh | None:
     return mesh if len(mesh.faces) and np.isfinite(mesh.vertices).all() else None
 
 
-def assembled(scene: Scene) -> trimesh.Scene:
-    """Return all solids in the axes of the files, each with its name, its material and the attributes of its object."""
-    whole, colors = trimesh.Scene(), object_colors(scene)
+def named_solids(scene: Scene) -> Iterator[Solid]:
+    """Yield all solids of a scene in the axes of the files, with name, color and the attributes of its object."""
+    colors = object_colors(scene)
     for row, solid in solids(scene):
-        name = object_name(scene, row)
-        linear = [*linear_from_srgb(np.array(colors[row]) / 255), 1.0]
+        turned = trimesh.Trimesh(solid.vertices * AXES, solid.faces, process=False)
+        yield Solid(object_name(scene, row), turned, colors[row], object_facts(scene, row))
+
+
+def assembled(parts: Sequence[Solid]) -> trimesh.Scene:
+    """Return all solids, each with its name, its material and its attributes."""
+    whole = trimesh.Scene()
+    for name, mesh, color, facts in parts:
+        linear = [*linear_from_srgb(np.array(color) / 255), 1.0]
         material = PBRMaterial(
             name, baseColorFactor=linear, metallicFactor=0.0, roughnessFactor=ROUGHNESS, doubleSided=True
         )
-        visual, facts = TextureVisuals(material=material), object_facts(scene, row)
-        turned = trimesh.Trimesh(solid.vertices * AXES, solid.faces, process=False, visual=visual, metadata=facts)
-        whole.add_geometry(turned, node_name=name, geom_name=name)
+        visual = TextureVisuals(material=material)
+        solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False, visual=visual, metadata=dict(facts))
+        whole.add_geometry(solid, node_name=name, geom_name=name)
     return whole
 
 
@@ -132,15 +164,14 @@ def object_facts(scene: Scene, row: int) -> dict[str, Any]:
     return {**facts, "score": score} if math.isfinite(score) else facts
 
 
-def write_glb(scene: Scene, path: Path) -> None:
-    """Write one binary glTF 2.0 file."""
-    write_atomically(path, glb(scene))
-
-
 def glb(scene: Scene) -> bytes:
     """Return the content of the .glb file that `save_mesh` writes."""
-    whole, with_camera = assembled(scene), camera_adder(scene)
-    return bytes(export_glb(whole, tree_postprocessor=with_camera)) if whole.geometry else bare_glb(with_camera)
+    return glb_of(list(named_solids(scene)), camera_adder(scene))
+
+
+def glb_of(parts: Sequence[Solid], complete: Callable[[dict[str, Any]], None]) -> bytes:
+    """Return one binary glTF 2.0 file with solids; `complete` adds what else its tree holds."""
+    return bytes(export_glb(assembled(parts), tree_postprocessor=complete)) if parts else bare_glb(complete)
 
 
 def bare_glb(complete: Callable[[dict[str, Any]], None]) -> bytes:
@@ -173,20 +204,19 @@ def camera_adder(scene: Scene) -> Callable[[dict[str, Any]], None]:
     return add
 
 
-def write_obj(scene: Scene, path: Path) -> None:
+def write_obj(parts: Sequence[Solid], path: Path) -> None:
     """Write a Wavefront OBJ file, and its materials to a file of the same name that ends in .mtl."""
     materials = path.with_suffix(".mtl")
     lines, colors, before = [f"mtllib {materials.name}"], [], 1
-    for row, solid in solids(scene):
-        name = object_name(scene, row)
+    for name, mesh, color, _ in parts:
         lines += [f"o {name}", f"usemtl {name}"]
-        lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in (solid.vertices * AXES).tolist()]
-        lines += [f"f {a} {b} {c}" for a, b, c in (solid.faces + before).tolist()]
-        red, green, blue = (level / 255 for level in object_colors(scene)[row])
+        lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.vertices.tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (mesh.faces + before).tolist()]
+        red, green, blue = (level / 255 for level in color)
         colors += [f"newmtl {name}", f"Kd {red:.4f} {green:.4f} {blue:.4f}"]
-        before += len(solid.vertices)
+        before += len(mesh.vertices)
     write_atomically(materials, "\n".join([*colors, ""]).encode())
     write_atomically(path, "\n".join([*lines, ""]).encode())
 
 
-WRITERS = {".glb": write_glb, ".obj": write_obj}
+SUFFIXES = (".glb", ".obj")

@@ -38,11 +38,12 @@ JPEG_QUALITY = 95
 
 
 @contextmanager
-def recording(path: str | Path) -> Iterator[Recording]:
+def recording(path: str | Path, origin: str = WORLD) -> Iterator[Recording]:
     """Open a recording for rerun's viewer; the file is complete once the block ends, or as it was before.
 
     Args:
         path: The file, with the suffix .rrd.
+        origin: The path whose frame the view in space has: that of the camera, or "/" for a world in which it moves.
 
     Yields:
         The recording, to which images are added.
@@ -58,7 +59,7 @@ def recording(path: str | Path) -> Iterator[Recording]:
         stream = rr.RecordingStream("scenekit")
         stream.set_log_time_enabled(False)
         stream.set_log_tick_enabled(False)
-        stream.save(draft, default_blueprint=blueprint(rr))
+        stream.save(draft, default_blueprint=blueprint(rr, origin))
         stream.log(WORLD, rr.ViewCoordinates.RDF, static=True)
         yield Recording(rr, stream)
         stream.flush()
@@ -140,8 +141,8 @@ def imported() -> ModuleType:
         raise InputError("recordings need the package rerun-sdk: pip install 'scenekit[viz]'") from error
 
 
-def blueprint(rr: ModuleType) -> Any:
+def blueprint(rr: ModuleType, origin: str = WORLD) -> Any:
     """Return a layout with both views beside each other."""
     views = rr.blueprint
-    space, image = views.Spatial3DView(origin=WORLD, name="space"), views.Spatial2DView(origin=IMAGE, name="image")
+    space, image = views.Spatial3DView(origin=origin, name="space"), views.Spatial2DView(origin=IMAGE, name="image")
     return views.Blueprint(views.Horizontal(space, image), collapse_panels=True)

@@ -9,18 +9,8 @@ import torch
 
 import scenekit as sk
 from scenekit.keys import BOXES3D
-from scenekit_plugins.boxes3d.birds_eye import (
-    PAPER,
-    SHORTEST,
-    SIDE,
-    Ground,
-    Sheet,
-    border_rays,
-    draw_birds_eye,
-    footer,
-    grid_step,
-    not_far_off,
-)
+from scenekit.visualization.plan import PAPER, SHORTEST, SIDE, Sheet, grid_step
+from scenekit_plugins.boxes3d.birds_eye import Ground, border_rays, draw_birds_eye, footer, not_far_off
 from scenekit_plugins.boxes3d.cuboids import has_front
 from tests.visualization.spatial_scenes import CAMERA, ahead, cuboids
 
