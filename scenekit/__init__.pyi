@@ -21,9 +21,11 @@ from .hooks import Coverage as Coverage
 from .hooks import DatasetSpec as DatasetSpec
 from .hooks import DetectorSpec as DetectorSpec
 from .hooks import LabelerSpec as LabelerSpec
+from .hooks import ModalitySpec as ModalitySpec
 from .hooks import Policy as Policy
 from .hooks import RuntimeSpec as RuntimeSpec
 from .hooks import TaskSpec as TaskSpec
+from .hooks import TrackerSpec as TrackerSpec
 from .hooks import WeightSource as WeightSource
 from .hooks import hookimpl as hookimpl
 from .hooks import registry as registry
@@ -31,6 +33,7 @@ from .io.poses import Poses as Poses
 from .io.video.reading import video as video
 from .io.video.writing import VideoWriter as VideoWriter
 from .keys import AMODAL_MASKS as AMODAL_MASKS
+from .keys import APPEARANCE as APPEARANCE
 from .keys import ATTRIBUTES as ATTRIBUTES
 from .keys import BACKBONE_FEATURES as BACKBONE_FEATURES
 from .keys import BOXES3D as BOXES3D
@@ -60,6 +63,7 @@ from .keys import VISIBILITY as VISIBILITY
 from .keys import VOXELS as VOXELS
 from .keys import Key as Key
 from .keys import Stream as Stream
+from .model.added import with_task as with_task
 from .model.board import Board as Board
 from .model.build import build as build
 from .model.clips import ClipScene as ClipScene
@@ -100,6 +104,10 @@ from .structures.regions import Regions as Regions
 from .structures.relations import Relations as Relations
 from .structures.vocabulary import Skeleton as Skeleton
 from .structures.vocabulary import Vocabulary as Vocabulary
+from .tracking import Tracker as Tracker
+from .tracking import save_tracks as save_tracks
+from .tracking import score_tracks as score_tracks
+from .tracking import track as track
 from .training.loop import train as train
 from .visualization.export.mesh_scene import save_mesh as save_mesh
 from .weights import load as load

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from scenekit.errors import InputError
+from scenekit.fields.appearance import AppearanceField
 from scenekit.fields.attributes import AttributeField
 from scenekit.fields.base import Field, ImageField
 from scenekit.fields.boxes3d import Box3DField
@@ -235,6 +236,13 @@ OCCLUSION: Key[Any, Any] = Key(
     "kitti.occluded",
     of=OBJECTS,
     doc="how much of the object is hidden in KITTI's steps: 0 nothing, 1 partly, 2 largely, 3 or -1 unknown [N]",
+)
+APPEARANCE: Key[Any, Any] = Key(
+    "appearance",
+    of=OBJECTS,
+    doc="unit vectors whose cosine says how alike two objects look [N C]",
+    field=AppearanceField(),
+    shape=("N", "C"),
 )
 PHRASE_CAPTIONS: Key[Captions, Captions] = Key(
     "phrase_captions", of=PHRASES, doc="a description of the region", field=CaptionField()

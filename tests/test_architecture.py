@@ -45,6 +45,7 @@ FLOORS = (
     "streaming",
     "data",
     "evaluation",
+    "tracking",
     "graph",
     "visualization",
     "world",
@@ -84,6 +85,18 @@ WORDS_OF_FILE_FORMATS = {
 }
 """Where a word that also is a task's name belongs to a format that is read or measured, or names a loss."""
 
+WORDS_OF_MODALITIES = {
+    "scenekit/keys.py": {"depth"},
+    "scenekit/metrics/omni3d/files.py": {"depth"},
+    "scenekit/recipe/renaming.py": {"points"},
+    "scenekit/data/labels/coverage.py": {"points"},
+    "scenekit/cli/predict.py": {"depth"},
+    "scenekit/ros/bags.py": {"depth", "points"},
+    "scenekit/ros/markers.py": {"points"},
+}
+"""Where a word that also is a modality's name is that of a key, a file format, points of skeletons, an option of the
+command line, or what is in a bag."""
+
 ONE_PASS = tuple(
     f"model/{name}.py" for name in ("scene_model", "region_selection", "plan", "head", "postprocess", "build", "board")
 )
@@ -93,6 +106,7 @@ KEYS_OF_THE_CORE = {"IMAGES", "BACKBONE_FEATURES", "FEATURES", "PROPOSALS", "OBJ
 
 KINDS_OF_VALUES = {
     *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),
+    "APPEARANCE",
     *("BOXES3D", "MESHES", "VOXELS", "TRUNCATION", "VISIBILITY", "PHRASE_CAPTIONS"),
     *("CLASSIFICATION", "LOCALIZATION", "ImageClasses", "LocatedClasses", "EVENTS", "Events"),
     *("Masks", "Keypoints", "Captions", "Boxes3D", "Meshes", "Panoptic", "Segment", "Relations", "Pairs"),
@@ -208,6 +222,14 @@ def test_the_core_names_no_task(path: Path) -> None:
         (node.lineno, node.value) for node in nodes(path) if isinstance(node, ast.Constant) and node.value in names
     ]
     assert not found, f"{relative(path)} speaks of tasks by name: {found}"
+
+
+@pytest.mark.parametrize("path", sources("scenekit"), ids=relative)
+def test_the_core_names_no_modality(path: Path) -> None:
+    """What images come with is read, moved and packed by the records of plugins."""
+    names = set(registry().names("modality")) - WORDS_OF_MODALITIES.get(relative(path), set())
+    found = [(n.lineno, n.value) for n in nodes(path) if isinstance(n, ast.Constant) and n.value in names]
+    assert not found, f"{relative(path)} speaks of modalities by name: {found}"
 
 
 @pytest.mark.parametrize("name", ONE_PASS)

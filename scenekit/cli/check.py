@@ -27,6 +27,7 @@ def check(
     detectors: Annotated[Names, typer.Option("--detector", metavar="NAME", help="A detector; repeatable.")] = None,
     data: Annotated[Names, typer.Option("--data", metavar="NAME", help="A data set; repeatable.")] = None,
     backbones: Annotated[Names, typer.Option("--backbone", metavar="NAME", help="A backbone; repeatable.")] = None,
+    trackers: Annotated[Names, typer.Option("--tracker", metavar="NAME", help="A tracker; repeatable.")] = None,
     split: Annotated[
         str | None, typer.Option("--split", metavar="NAME", help="Which part of the data set; its first by default.")
     ] = None,
@@ -36,13 +37,15 @@ def check(
     everything: Annotated[bool, typer.Option("--all", help="Check everything that is installed.")] = False,
     as_json: output.JsonOption = False,
 ) -> None:
-    """Check tasks, detectors, data sets and backbones against the rules of scenekit.
+    """Check tasks, detectors, data sets, backbones and trackers against the rules of scenekit.
 
     Each broken rule is shown with its reason and remedy. Exit status 1 where a rule is broken, 2 for an unknown name.
     With --all, data sets whose files are not here are skipped, and one backbone of each builder is checked.
     """
-    if everything == any((names, detectors, data, backbones)):
-        raise InputError("name what to check (tasks, --detector, --data, --backbone), or everything with --all")
+    if everything == any((names, detectors, data, backbones, trackers)):
+        raise InputError(
+            "name what to check (tasks, --detector, --data, --backbone, --tracker), or everything with --all"
+        )
     if not data and (split is not None or option):
         raise InputError("--split and --set are for a data set; name it with --data")
     # The small models run on the CPU; one check forks, which a started GPU does not survive.
@@ -51,7 +54,7 @@ def check(
 
     found = registry()
     if everything:
-        chosen = {kind: found.names(kind) for kind in ("task", "detector", "dataset", "backbone")}
+        chosen = {kind: found.names(kind) for kind in ("task", "detector", "dataset", "backbone", "tracker")}
         chosen["task"] = list(found.tasks)
         chosen["backbone"] = one_of_each_builder(found)
     else:
@@ -60,6 +63,7 @@ def check(
             "detector": detectors or [],
             "dataset": data or [],
             "backbone": backbones or [],
+            "tracker": trackers or [],
         }
     runs = [run for kind, wanted in chosen.items() for run in runs_of(kind, wanted, split, option or (), everything)]
     reports = [run() for run in output.progress(runs, "checking", len(runs))]
@@ -78,7 +82,7 @@ def runs_of(
 ) -> Iterator[Run]:
     """Yield the check of each name of a kind, to be called later; raises InputError for an unknown name."""
     from scenekit.hooks import registry
-    from scenekit.testing import check_backbone, check_dataset, check_detector, check_task
+    from scenekit.testing import check_backbone, check_dataset, check_detector, check_task, check_tracker
 
     check_data = partial(
         check_dataset, split=split, options=parsed_options(options, "--set"), skip_missing=skip_missing
@@ -88,6 +92,7 @@ def runs_of(
         "detector": check_detector,
         "dataset": check_data,
         "backbone": check_backbone,
+        "tracker": check_tracker,
     }
     for name in names:
         yield partial(checks[kind], registry().get(kind, name))

@@ -75,6 +75,14 @@ def evaluate(
             "format of their own), KITTI label files, Omni3D results.",
         ),
     ] = None,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="A,B,...",
+            help="Modalities that images come with, such as depth, from the ground truth. Default: the recipe's.",
+        ),
+    ] = None,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
 ) -> None:
@@ -105,6 +113,7 @@ def evaluate(
                 evaluators=writers,
                 max_detections=max_dets,
                 name=name if len(sets) > 1 else None,
+                inputs=chosen.inputs if inputs is None else output.modality_names(inputs),
             )
         if writers:
             output.print_note(f"wrote {', '.join(every[name][WRITTEN]['files'])}")
@@ -190,7 +199,7 @@ def data_config(
     ]
     named = " and ".join(f"{each.name}/{each.split}" for each in chosen)
     output.print_note(f"evaluating on {named}, data.val of {path}; --data selects another data set")
-    data_of = {"train": chosen, "labelers": recipe.data.labelers}
+    data_of = {"train": chosen, "labelers": recipe.data.labelers, "inputs": recipe.data.inputs}
     return validated(DataConfig, {**data_of, "labels": recipe.data.labels if space is None else space}, "data")
 
 

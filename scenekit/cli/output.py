@@ -67,6 +67,18 @@ def labeler_names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
+def modality_names(text: str) -> list[str]:
+    """Split the names of modalities.
+
+    Args:
+        text: Names, separated by commas.
+
+    Returns:
+        The names.
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def task_names(text: str | None) -> list[str] | None:
     """Parse the option --tasks.
 

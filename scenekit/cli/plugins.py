@@ -15,9 +15,11 @@ HEADINGS = {
     "detector": "detectors",
     "dataset": "datasets",
     "labeler": "labelers",
+    "modality": "modalities",
     "balancer": "balancers",
     "weights": "weights",
     "runtime": "runtimes",
+    "tracker": "trackers",
 }
 KEY_LISTS = ("requires", "needs", "uses", "provides", "learns_from")
 TEXTS = ("url", "license")
@@ -25,7 +27,7 @@ MORE = ("stages", "configure", "prepare")
 
 
 def plugins(as_json: JsonOption = False) -> None:
-    """List tasks, backbones, detectors, data sets, balancers, weights and runtimes, and the plugins that failed."""
+    """List tasks, backbones, detectors, data sets, weights, trackers and the like, and the plugins that failed."""
     from scenekit.hooks import registry
 
     found = registry()

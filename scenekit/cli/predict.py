@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenekit.cli import bag_streams, output, predict_live, predict_stream, scene_files
+from scenekit.cli.evaluate import parsed_options
 from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
 from scenekit.cli.main import USER_ERROR
+from scenekit.cli.modality_files import Inputs, camera_from, inputs_from
 from scenekit.cli.stream_sinks import Targets
 from scenekit.cli.stream_sources import KINDS, Selection, kind_of
+from scenekit.cli.stream_tracking import (
+    SmoothOption,
+    Tracking,
+    TrackOption,
+    TrackSetOption,
+    is_tracker_name,
+    refuse_tracking,
+)
 from scenekit.errors import InputError
 from scenekit.io.files import short_name
 
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from scenekit.evaluation.results import ResultsWriter
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
+    from scenekit.structures.cameras import Camera
 
 LONGEST_STEM = 180
 """Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
@@ -54,6 +65,9 @@ def predict(
     ] = None,
     stop: Annotated[float | None, typer.Option("--stop", metavar="SECONDS", min=0.0, help="End a video here.")] = None,
     every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Only every n-th frame of a video.")] = 1,
+    track: TrackOption = None,
+    track_options: TrackSetOption = None,
+    smooth: SmoothOption = None,
     budget: predict_live.BudgetOption = None,
     rates: predict_live.RatesOption = None,
     as_live: predict_live.LiveOption = False,
@@ -133,6 +147,31 @@ def predict(
             help="Focal length of the camera, in pixels of the images; without it metres rely on an assumed one.",
         ),
     ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option("--camera", metavar="FX,FY,CX,CY", help="The camera of all images, in their pixels."),
+    ] = None,
+    depth: Annotated[
+        Path | None,
+        typer.Option(
+            "--depth",
+            metavar="FILE",
+            help="Depth aligned with the image: 16-bit PNG or .npy; of several images a folder of files called alike.",
+        ),
+    ] = None,
+    depth_scale: Annotated[
+        float | None,
+        typer.Option("--depth-scale", metavar="METRES", help="Metres in a unit of --depth: 0.001 for millimetres."),
+    ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=VALUE",
+            help="What else the image comes with, by its modality, or an option of it: points=scan.bin,"
+            " points_to_camera=[[...], ...]; `scenekit plugins` lists modalities. Repeatable.",
+        ),
+    ] = None,
     topic: bag_streams.TopicOption = None,
     depth_topic: bag_streams.DepthTopicOption = None,
     points_topic: bag_streams.PointsTopicOption = None,
@@ -152,11 +191,12 @@ def predict(
 
     An image that cannot be read gives one line on standard error and the exit status 2; the others are processed.
     """
-    wanted = output.task_names(tasks)
+    wanted, known_camera = output.task_names(tasks), camera_from(camera, focal)
     stems = unique_stems(images)
     for_images = {
         "--format": results, "--graph": graph, "--relations": relations, "--all-relations": all_relations,
         "--mesh": mesh, "--rerun": rerun, "--given": given, "--proposals": proposals,
+        "--depth": depth, "--depth-scale": depth_scale, "--input": further or None,
     }  # fmt: skip
     live = predict_live.LiveOptions(budget, rates, as_live, stats)
     live.check()
@@ -166,22 +206,29 @@ def predict(
         if kind.name != "bags":
             predict_stream.refuse(kind, of_bags.named(), "bags")
         targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
-        selection = Selection(start, stop, every)
+        selection, tracking = Selection(start, stop, every), Tracking.of(track, smooth, track_options or ())
+        targets.check_tracks(tracking is not None)
         predict_stream.check(kind, images, stems, selection, targets)
         network = loaded(model, across_classes, device)
-        asked = (network, wanted, threshold, focal)
+        if tracking is not None:
+            network, wanted = tracking.prepared(network, wanted)
+        asked = (network, wanted, threshold, known_camera)
         plain = partial(predict_stream.paired, predict_stream.predictor(*asked))
         scenes = partial(live.scenes, *asked) if live.used else plain
+        scenes = scenes if tracking is None else partial(tracking.pairs, scenes)
         with live.reported(targets.printed):
             predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
         return
     predict_stream.refuse_for_images(start, stop, every, as_json, of_bags.named())
+    refuse_tracking({"--track": track, "--track-set": track_options, "--smooth": smooth})
     live.refuse()
     if given is not None and proposals is not None:
         raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
     known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
     check_files([*images, *known])
     regions = regions_from(given, proposals, images)
+    named_inputs = {"depth": depth, "depth_scale": depth_scale, **parsed_options(further or (), "--input")}
+    inputs = inputs_from(named_inputs, images)
     scene_files.check_target("--graph", graph, len(images), scene_files.graph_format)
     scene_files.check_target("--mesh", mesh, len(images), scene_files.mesh_format)
     writer = results_at(results, out)
@@ -192,16 +239,19 @@ def predict(
         unreadable: list[str] = []
         named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
-        predict = partial(
-            scene_of, partial(network.predict, tasks=wanted, threshold=threshold, budget=budget), regions, focal
-        )
+        run = partial(network.predict, tasks=wanted, threshold=threshold, budget=budget)
+        predict = partial(scene_of, run, regions, inputs, known_camera)
         print_scenes(predicted(named, predict, unreadable, files.write), as_json is not None)
         files.finish()
     if unreadable:
         raise typer.Exit(USER_ERROR)
 
 
-predict.optional_values = {"--json": (".json", ".jsonl", ".ndjson"), "--stats": (".json",)}  # type: ignore[attr-defined]
+predict.optional_values = {  # type: ignore[attr-defined]
+    "--json": (".json", ".jsonl", ".ndjson"),
+    "--stats": (".json",),
+    "--track": is_tracker_name,
+}
 
 
 def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
@@ -304,7 +354,8 @@ def is_readable(name: str) -> bool:
 def scene_of(
     predict: Callable[..., Scene],
     regions: Callable[[str, str], Any],
-    focal: float | None,
+    inputs: Inputs,
+    camera: float | Camera | None,
     name: str,
     stem: str,
 ) -> Scene:
@@ -313,7 +364,8 @@ def scene_of(
     Args:
         predict: `SceneModel.predict` with tasks and threshold.
         regions: See `regions_from`.
-        focal: Focal length in pixels of a camera that looks along the center of the image; None without one.
+        inputs: See `inputs_from`.
+        camera: Its camera, or the focal length in pixels of one that looks along its center; None without one.
         name: Path of the image.
         stem: Name of the scene file, without suffix.
 
@@ -322,8 +374,9 @@ def scene_of(
     """
     from scenekit.io.images import image_size
 
-    camera = None if focal is None else pinhole(focal, *image_size(Path(name)))
-    return predict(name, given=regions(name, stem), camera=camera)
+    if isinstance(camera, float):
+        camera = pinhole(camera, *image_size(Path(name)))
+    return predict(name, given=regions(name, stem), camera=camera, **inputs(name))
 
 
 def check_files(names: Iterable[str]) -> None:

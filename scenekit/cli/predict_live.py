@@ -18,6 +18,7 @@ from scenekit.errors import InputError
 if TYPE_CHECKING:
     from scenekit.model.scene_model import SceneModel
     from scenekit.streaming.statistics import StreamStats
+    from scenekit.structures.cameras import Camera
 
 
 BudgetOption = Annotated[
@@ -93,7 +94,7 @@ class LiveOptions:
         network: SceneModel,
         tasks: Sequence[str] | None,
         threshold: float,
-        focal: float | None,
+        camera: float | Camera | None,
         source: FrameSource,
     ) -> Pairs:
         """Predict the scenes of a source as a stream.
@@ -102,7 +103,7 @@ class LiveOptions:
             network: The model.
             tasks: Names of tasks; all if None.
             threshold: Smallest score of an object.
-            focal: Focal length in pixels of the camera, if known.
+            camera: The camera, or its focal length in pixels, if known.
             source: The open source.
 
         Yields:
@@ -118,7 +119,7 @@ class LiveOptions:
         live = bool(getattr(source, "live", False))
         stream = sk.stream(
             network,
-            source if focal is None else map(partial(with_camera, focal=focal), source),
+            source if camera is None else map(partial(with_camera, camera=camera), source),
             tasks=tasks,
             threshold=threshold,
             budget=self.budget,
@@ -133,7 +134,7 @@ class LiveOptions:
                     if isinstance(scene, sk.Scene):
                         yield scene, stream.frame
         finally:  # also after Ctrl-C, which is how the stream of a camera ends
-            skipped = 0 if focal is None else source.damaged  # which a stream reads of a source itself
+            skipped = 0 if camera is None else source.damaged  # which a stream reads of a source itself
             self.collected[source.source] = stream.stats.with_skipped(skipped)
 
     @contextmanager

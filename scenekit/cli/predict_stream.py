@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scenekit.model.pipeline import Worker
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
+    from scenekit.structures.cameras import Camera
     from scenekit.structures.moments import VideoFrame
 
 AHEAD = 4
@@ -271,37 +272,40 @@ def paired(predict: Predict, frames: Iterator[VideoFrame]) -> Pairs:
         yield scene, waiting.popleft()
 
 
-def predictor(network: SceneModel, tasks: Sequence[str] | None, threshold: float, focal: float | None) -> Predict:
+def predictor(
+    network: SceneModel, tasks: Sequence[str] | None, threshold: float, camera: float | Camera | None
+) -> Predict:
     """Return what predicts the scenes of frames.
 
     Args:
         network: The model.
         tasks: Names of tasks; all if None.
         threshold: Smallest score of an object.
-        focal: Focal length in pixels of the camera, if known.
+        camera: The camera, or its focal length in pixels, if known.
 
     Returns:
         The function.
     """
     predict: Any = partial(network.predict, tasks=tasks, threshold=threshold, on_error="raise")
-    if focal is None:
+    if camera is None:
         return cast(Predict, predict)
 
     def with_cameras(frames: Iterator[VideoFrame]) -> Iterator[Scene]:
-        scenes: Iterator[Scene] = predict(with_camera(frame, focal) for frame in frames)
+        scenes: Iterator[Scene] = predict(with_camera(frame, camera) for frame in frames)
         return scenes
 
     return with_cameras
 
 
-def with_camera(frame: VideoFrame, focal: float) -> VideoFrame:
-    """Return a frame with a camera of a focal length.
+def with_camera(frame: VideoFrame, camera: float | Camera) -> VideoFrame:
+    """Return a frame with a camera.
 
     Args:
         frame: The frame; its image is a tensor [3 H W].
-        focal: Focal length, in pixels.
+        camera: The camera, or its focal length in pixels.
 
     Returns:
         The frame.
     """
-    return replace(frame, camera=pinhole(focal, *frame.image.shape[1:]))
+    own = pinhole(camera, *frame.image.shape[1:]) if isinstance(camera, float) else camera
+    return replace(frame, camera=own)

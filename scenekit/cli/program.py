@@ -49,12 +49,12 @@ class Command(TyperCommand):
             raise PluginError(f"a plugin must not end the program: {summary(leaving)}") from leaving
 
 
-def with_values(arguments: Sequence[str], suffixes: Mapping[str, tuple[str, ...]]) -> list[str]:
+def with_values(arguments: Sequence[str], suffixes: Mapping[str, tuple[str, ...] | Callable[[str], bool]]) -> list[str]:
     """Set options whose value is optional to "-" where they have none, which typer cannot do.
 
     Args:
         arguments: Arguments of a command.
-        suffixes: By option the suffixes of files that are its value; "-" is one, too.
+        suffixes: By option the suffixes of files that are its value, or what says whether a word is; "-" is one, too.
 
     Returns:
         The arguments, with `--option=-` in place of an option before anything else.
@@ -63,7 +63,8 @@ def with_values(arguments: Sequence[str], suffixes: Mapping[str, tuple[str, ...]
     for word, following in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
         if word == "--":
             return [*words, *arguments[len(words) :]]
-        has_value = following == "-" or following.lower().endswith(suffixes.get(word, ()))
+        rule = suffixes.get(word, ())
+        has_value = following == "-" or (rule(following) if callable(rule) else following.lower().endswith(rule))
         words.append(f"{word}=-" if word in suffixes and not has_value else word)
     return words
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scenekit.cli import output
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError, listed
-from scenekit.io.files import created, plain, portable, unwritable
+from scenekit.io.files import created, plain, portable, unwritable, write_atomically
 from scenekit.io.streams import results
 
 if TYPE_CHECKING:
@@ -173,7 +173,53 @@ def drawn_video(target: Path, source: FrameSource) -> Iterator[Sink]:
         output.print_note(f"{source.source}: no frames, so that {target} is not written")
 
 
-FILES: Mapping[str, Opener] = dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), drawn_video)
+class TrackLines:
+    """The lines of a file of tracks in MOTChallenge's format."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, scene: Scene, frame: VideoFrame) -> None:
+        """Add the objects of a scene.
+
+        Args:
+            scene: The scene, with lasting ids.
+            frame: Its frame.
+        """
+        from scenekit.tracking.saving import lines_of
+
+        number = 0 if scene.moment is None else scene.moment.number
+        self.lines += lines_of(scene, number, "motchallenge", None)
+
+
+@contextmanager
+def track_lines(target: Path, source: FrameSource) -> Iterator[Sink]:
+    """Provide a file of tracks; what was tracked until an error or an interruption is written.
+
+    Args:
+        target: The file.
+        source: Whose frames are tracked.
+
+    Yields:
+        The sink.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    tracks = TrackLines()
+    try:
+        yield tracks
+    finally:
+        write_atomically(target, "".join(f"{line}\n" for line in tracks.lines).encode())
+
+
+TRACKS = ".txt"
+"""How the names of files of tracks end."""
+
+DRAWN = (".mp4", ".m4v", ".mov", ".mkv")
+"""How the names of drawn videos end."""
+
+FILES: Mapping[str, Opener] = {**dict.fromkeys(DRAWN, drawn_video), TRACKS: track_lines}
 """What --out writes to a file, by its suffix."""
 
 
@@ -249,6 +295,18 @@ class Targets:
                     raise InputError(f"--out and --json write the same file, {target}; name two")
             for folder in dict.fromkeys(target.parent for target in targets):
                 check_folder(folder)
+
+    def check_tracks(self, tracked: bool) -> None:
+        """Check that a file of tracks is asked for where objects are tracked alone.
+
+        Args:
+            tracked: Whether objects are tracked.
+
+        Raises:
+            InputError: They are not.
+        """
+        if not tracked and self.out is not None and self.folder is None and self.out.suffix.lower() == TRACKS:
+            raise InputError(f"--out {self.out} holds tracks; add --track, or name a folder or a video")
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[FrameSource, str], AbstractContextManager[list[Sink]]]]:

@@ -43,12 +43,17 @@ def checked(sample: Sample, *, origin: str = "the data set", strict: bool = Fals
         The sample with valid annotations only.
 
     Raises:
-        InputError: The annotations are for an image of another size, or, with `strict`, an annotation is invalid.
+        InputError: The annotations or inputs are for an image of another size, or, with `strict`, an annotation is
+            invalid.
     """
     where = f"image {sample.id} of {origin}"
     if sample.scene.size != tuple(sample.image.shape[1:]):
         expected, shape = list(sample.scene.size), list(sample.image.shape[1:])
         raise InputError(f"{where}: the annotations are for an image of {expected} pixels, this one has {shape}")
+    for name, value in sample.inputs.items():
+        if tuple(value.shape[1:]) != sample.scene.size:
+            (height, width), shape = sample.scene.size, list(value.shape)
+            raise InputError(f"{where}: input {name!r} is {shape}, expected [channels, {height}, {width}] as the image")
     for key in tuple(sample.scene.values):  # before regions are dropped, whose rows some values name
         result = validated(sample.scene, key)
         if result.issues:

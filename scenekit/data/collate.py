@@ -34,6 +34,7 @@ def collate(
     keys: Collection[Key[Any, Any]],
     config: InputConfig,
     seeds: Sequence[int] | None = None,
+    inputs: Collection[str] = (),
 ) -> tuple[ImageBatch, Targets]:
     """Pack samples of network size into a batch and its targets.
 
@@ -47,13 +48,15 @@ def collate(
         keys: Keys to pack, where some sample supervises them.
         config: How images are normalized and padded.
         seeds: One number per sample, from which its regions are sampled.
+        inputs: Modalities to pack, where some sample comes with them.
 
     Returns:
         The batch and its targets.
     """
     wholes = [relabeled(sample, vocabulary) for sample in samples if sample.frames]
     seeds = None if seeds is None else [*_seeds_of_frames(samples, seeds)]
-    batch, targets = _collated([*_frames(samples)], vocabulary, [key for key in keys if not key.of_clip], config, seeds)
+    of_images = [key for key in keys if not key.of_clip]
+    batch, targets = _collated([*_frames(samples)], vocabulary, of_images, config, seeds, inputs)
     values, valid = dict(targets.values), dict(targets.valid)
     for key in (key for key in keys if key.of_clip):
         if any(_supervises(whole, key) for whole in wholes):
@@ -87,6 +90,7 @@ def _collated(
     keys: Collection[Key[Any, Any]],
     config: InputConfig,
     seeds: Sequence[int] | None,
+    inputs: Collection[str],
 ) -> tuple[ImageBatch, Targets]:
     """Pack images and their targets."""
     streams = _streams(keys)
@@ -96,6 +100,8 @@ def _collated(
         config,
         cameras=[sample.scene.camera for sample in samples],
         seeds=seeds,
+        inputs=[sample.inputs for sample in samples],
+        names=inputs,
     )
     regions = {stream: _stream_truth(samples, stream, vocabulary) for stream in streams}
     values, valid, covered = {}, {}, {}

@@ -196,6 +196,8 @@ class Packer:
     """The keys that it learns from."""
     config: InputConfig
     """How images enter the network."""
+    inputs: tuple[str, ...] = ()
+    """The modalities that it reads."""
 
     @classmethod
     def of(cls, model: Any) -> Packer:
@@ -207,11 +209,18 @@ class Packer:
         Returns:
             The packer.
         """
-        return cls(model.vocabulary, tuple(model.learns_from), model.config.input)
+        return cls(model.vocabulary, tuple(model.learns_from), model.config.input, tuple(model.inputs))
 
     def __call__(self, samples: Sequence[Sample], seeds: Sequence[int]) -> Packed:
         """Pack samples of network size."""
-        return collate(samples, vocabulary=self.vocabulary, keys=self.keys, config=self.config, seeds=seeds)
+        return collate(
+            samples,
+            vocabulary=self.vocabulary,
+            keys=self.keys,
+            config=self.config,
+            seeds=seeds,
+            inputs=self.inputs,
+        )
 
 
 def _trimmed(sample: Sample, keys: Collection[Key[Any, Any]], transforms: Sequence[Transform]) -> Sample:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from scenekit.errors import InputError
@@ -61,6 +62,8 @@ class Sample:
     """Unique within the data set."""
     geometry: Geometry | None = None
     """How transforms changed the stored image; None where they did not."""
+    inputs: Mapping[str, Float[Tensor, "_ _ _"]] = field(default_factory=dict)
+    """What the image comes with, by modality, in pixels of the image; NaN where there is nothing."""
     frames: tuple[Sample, ...] = ()
     """Of a clip its frames in order; `scene` then holds the ground truth of the whole, such as EVENTS, and `image` is
     the first frame. Empty for a single image."""

@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from scenekit.data.flips import can_be_flipped, flipped_supervision
 from scenekit.data.sample import Sample
+from scenekit.model.modalities import moved_maps
 from scenekit.model.preprocess import centre_window, resize, resized
 from scenekit.recipe import AugmentConfig, InputConfig
 from scenekit.scene import Scene
@@ -62,7 +63,8 @@ def moved(sample: Sample, geometry: Geometry, resampling: str = "antialiased") -
         image, supervision = image.flip(-1), flipped_supervision(supervision, sample.scene.vocabulary)
     scene = sample.scene.transformed(geometry)
     changed = sample.origin.geometry.then(geometry)
-    return replace(sample, image=image.contiguous(), scene=scene, supervision=supervision, geometry=changed)
+    inputs = moved_maps(sample.inputs, geometry)
+    return Sample(image.contiguous(), scene, supervision, sample.id, changed, inputs)
 
 
 class GeometricTransform(ABC):

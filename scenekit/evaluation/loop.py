@@ -82,6 +82,7 @@ def evaluate(
     max_detections: int | None = None,
     max_skipped: float | None = None,
     name: str | None = None,
+    inputs: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Measure a model on a data set, an image at a time.
 
@@ -108,13 +109,15 @@ def evaluate(
         max_skipped: The share of the samples of a data set that may turn out unusable when they are read; these are
             left out of predictions and ground truth alike, and a warning lists them with the reasons. None for half.
         name: Name of the data set, for observers and messages, where there are several.
+        inputs: Modalities, such as "depth": images come with the ground truth that stands for them, where samples have
+            no other. What samples come with already is used in any case.
 
     Returns:
         Metrics by task and usual name: fractions where the name or the page of the task says nothing else.
 
     Raises:
-        InputError: A task cannot be measured; an evaluator is none; with `strict`, annotations are faulty; more samples
-            are unusable than `max_skipped` allows.
+        InputError: A task cannot be measured; an evaluator is none; no ground truth stands for a modality; with
+            `strict`, annotations are faulty; more samples are unusable than `max_skipped` allows.
 
     Example:
         ```python
@@ -124,11 +127,14 @@ def evaluate(
     """
     import torch
 
+    from scenekit.data.inputs import InputCount, modalities_named, with_inputs
     from scenekit.data.relabel import check_names
     from scenekit.data.skipping import MAX_SKIPPED, SkippedSamples, usable
     from scenekit.evaluation.model_passes import ClipPass, Passes
     from scenekit.model.prediction import evaluating
 
+    specs = modalities_named(inputs)
+    counted = InputCount(specs, model.inputs)
     own = evaluators or {}
     measures = list(_measures(model, tasks, own))
     of_clips = [measure for measure in measures if measure.task in model.clip_tasks]
@@ -142,7 +148,8 @@ def evaluate(
     with limited_to(max_detections, [*model.stages.values(), *(measure.evaluator for measure in measures)]):
         for done, sample in enumerate(islice(samples, limit), start=1):
             check_names(sample, model.vocabulary, keys, strict=strict)
-            target = _ground_truth(sample, model.vocabulary, strict)
+            target = with_inputs(_ground_truth(sample, model.vocabulary, strict), specs)
+            counted.add(target)
             with torch.no_grad(), evaluating(model):
                 if sample.frames and of_clips:
                     whole = ClipPass(model, target, [measure.task for measure in of_clips]).scene
@@ -150,13 +157,15 @@ def evaluate(
                         with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
                             measure.update_clip(target, whole)
                 elif not sample.frames and of_images:
-                    passes = Passes(model, sample.image, asked, target.scene.camera, target.scene.path, target.id)
+                    scene = target.scene
+                    passes = Passes(model, sample.image, asked, scene.camera, scene.path, target.id, target.inputs)
                     for measure in of_images:
                         with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
                             measure.update(target, passes)
             if on_sample is not None:
                 on_sample(done)
         skipped.report()
+        counted.report()
         if tasks is None and any(measure.coverage.images for measure in measures):
             measures = [measure for measure in measures if measure.coverage.images]
         results: dict[str, dict[str, Any]] = {}

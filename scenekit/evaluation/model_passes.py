@@ -14,6 +14,7 @@ from scenekit.model.board import Board
 from scenekit.model.clips import predict_clip
 from scenekit.model.external_regions import Given, given_regions
 from scenekit.model.head import Head
+from scenekit.model.modalities import NO_MAPS, Maps
 from scenekit.model.prediction import evaluating
 from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
@@ -64,6 +65,7 @@ class Passes:
         camera: That of the image, where it is known.
         path: The file of the image, where it has one.
         id: Its id within its data set.
+        inputs: Maps that it comes with, by modality, in pixels of the image.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class Passes:
         camera: Camera | None = None,
         path: str | None = None,
         id: int | None = None,
+        inputs: Maps = NO_MAPS,
     ) -> None:
         self._model = model
-        self._batch, self._camera = model.preprocess([image], [camera]).named([path], [id]), camera
+        self._batch, self._camera = model.preprocess([image], [camera], [inputs]).named([path], [id]), camera
         self.free = self._run({}, tasks)
 
     def given(self, task: str, given: Given) -> Pass:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scenekit.fields.base import Field, Shape
 from scenekit.fields.conversion import tensor_of
-from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
+from scenekit.fields.frame import Blending, Columns, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.label_map import LabelMap
 from scenekit.structures.tensors import row_numbers
@@ -71,6 +71,10 @@ class AttributeField(Field[Tensor, Tensor]):
     def relabel(self, item: Tensor, labels: LabelMap) -> Tensor:
         """Return the columns of the new vocabulary; attributes that the old one lacks are unknown."""
         return labels.held("attributes", item)
+
+    def blend(self, before: Tensor, now: Tensor, blending: Blending) -> Tensor:
+        """Return mean probabilities."""
+        return blending.mean(before, now)
 
     def validate(self, item: Tensor, frame: Frame) -> Validated:
         """Drop rows with a number that is not a probability, and a table of another width."""

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.fields.conversion import brief, floats, scattered, tensor_of
-from scenekit.fields.frame import Columns, Edges, Frame, Issue, Validated, rows_in, without_rows
+from scenekit.fields.frame import Blending, Columns, Edges, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.label_map import LabelMap
@@ -248,6 +248,21 @@ class Field(Generic[Batch, Item]):
             The value without what the other vocabulary has no name for.
         """
         return item
+
+    def blend(self, before: Any, now: Any, blending: Blending) -> Any:
+        """Smooth a value by an earlier one of the same objects, for `sk.track(..., smooth=...)`.
+
+        By default the value is left alone.
+
+        Args:
+            before: The earlier value, smoothed already; of an object without one the row is any other's.
+            now: The value of the current image, with the same rows.
+            blending: The weight of the current value, and how objects and camera moved.
+
+        Returns:
+            A value with the rows of `now`.
+        """
+        return now
 
     def validate(self, item: Any, frame: Frame) -> Validated:
         """Drop invalid values; by default rows with numbers that are not finite.

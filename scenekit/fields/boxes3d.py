@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scenekit.fields.base import Field, Shape
 from scenekit.fields.conversion import scattered, scores_of, tensor_of
-from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in, without_rows
+from scenekit.fields.frame import Blending, Columns, Frame, Issue, Validated, rows_in, without_rows
 from scenekit.io.files import plain
 from scenekit.ops.boxes import intersection_over_area
 from scenekit.ops.boxes3d import project_cuboids
@@ -114,6 +114,29 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
             scores_of([row["score"] for row in data]),
         )
 
+    def blend(self, before: Boxes3D, now: Boxes3D, blending: Blending) -> Boxes3D:
+        """Return mean distances from the camera, sizes, rotations and scores; directions stay as they are now.
+
+        The direction of an object is as exact as its 2D box and would lag behind it; its distance is what errs. Of an
+        object that comes closer the distance lags by its speed times the seconds of smoothing.
+        """
+        center, rotation = before.center, before.rotation
+        if blending.motion is not None:
+            turn = blending.motion[:3, :3].to(center)
+            center, rotation = center @ turn.T + blending.motion[:3, 3].to(center), turn @ rotation
+        far, is_far = center.norm(dim=1), now.center.norm(dim=1)
+        scale = torch.where(blending.weight < 1, blending.mean(far, is_far) / is_far.clamp(min=1e-6), 1.0)
+        turned = _nearest_rotations(blending.mean(rotation, now.rotation))
+        scores = now.scores
+        if scores is not None and before.scores is not None:
+            scores = blending.mean(before.scores, scores)
+        kept = (blending.weight < 1) & before.valid & now.valid
+        mean = Boxes3D(now.center * scale[:, None], blending.mean(before.size, now.size), turned, scores)
+        rows = kept.nonzero()[:, 0]
+        parts = ((now.center, mean.center), (now.size, mean.size), (now.rotation, mean.rotation))
+        center, size, rotation = (own.index_put((rows,), other[rows]) for own, other in parts)
+        return Boxes3D(center, size, rotation, scores)
+
     def validate(self, item: Boxes3D, frame: Frame) -> Validated:
         """Drop boxes without volume or rotation, and those behind the camera."""
         return without_rows(item, frame, _impossible(item))
@@ -181,3 +204,11 @@ def cuboid_frame(sides: Float[np.ndarray, "3"]) -> trimesh.Trimesh:
     verts = np.concatenate([piece.vertices for piece in pieces])
     faces = [piece.faces + len(piece.vertices) * n for n, piece in enumerate(pieces)]
     return trimesh.Trimesh(verts, np.concatenate(faces), process=False)
+
+
+def _nearest_rotations(matrices: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 3 3"]:
+    """Return the rotations next to weighted means of rotations: of upright boxes the mean of yaw on the circle."""
+    left, _, right = torch.linalg.svd(matrices.nan_to_num(0.0))
+    sign = torch.linalg.det(left @ right)
+    rotations: Float[Tensor, "N 3 3"] = torch.cat((left[..., :2], left[..., 2:] * sign[:, None, None]), dim=-1) @ right
+    return rotations

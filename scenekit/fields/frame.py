@@ -98,6 +98,33 @@ class Edges(NamedTuple):
     """Whether each edge is more likely than none between its ends; None where that is unknown."""
 
 
+@dataclass(frozen=True, eq=False)
+class Blending:
+    """What lies between two values of the same objects in a stream, the later one to be smoothed by the earlier."""
+
+    weight: Float[Tensor, " N"]
+    """The share of the current value, above 0 to 1; 1 for an object without an earlier value, whose row then stays."""
+    before: Float[Tensor, "N 4"]
+    """The boxes of the objects at the earlier value, xyxy in pixels."""
+    now: Float[Tensor, "N 4"]
+    """Their boxes at the current one."""
+    motion: Float[Tensor, "4 4"] | None = None
+    """From the camera frame of the earlier image to that of the current one, in metres; None where it is unknown."""
+
+    def mean(self, before: Tensor, now: Tensor) -> Tensor:
+        """Return the weighted mean of two tensors.
+
+        Args:
+            before: The earlier value, a row per object.
+            now: The current one.
+
+        Returns:
+            Rows of weight 1, and numbers without an earlier one (NaN), are those of `now`, to the bit.
+        """
+        weight = self.weight.to(now).reshape(-1, *[1] * (now.dim() - 1))
+        return torch.where((weight < 1) & before.isfinite(), before.lerp(now, weight), now)
+
+
 def rows_in(frame: Frame) -> Objects:
     """Return the regions that the rows of a value follow.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from scenekit.fields.base import Field, Shape
 from scenekit.fields.bounds import slack
 from scenekit.fields.conversion import scattered, scores_of, tensor_of
-from scenekit.fields.frame import Columns, Frame, Issue, Validated, rows_in
+from scenekit.fields.frame import Blending, Columns, Frame, Issue, Validated, rows_in
 from scenekit.io.files import plain
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.keypoints import ABSENT, VISIBLE, Keypoints
@@ -98,6 +98,19 @@ class KeypointField(Field[Keypoints, Keypoints]):
             return item
         picked = places.clamp(min=0)
         return Keypoints(item.xy[:, picked], item.visibility[:, picked] * (places >= 0))
+
+    def blend(self, before: Keypoints, now: Keypoints, blending: Blending) -> Keypoints:
+        """Return mean places relative to the boxes, so that points do not lag behind their object; mean scores.
+
+        Points that were absent before, or are now, stay as they are now.
+        """
+        start, sides = blending.before[:, None, :2], (blending.before[:, 2:] - blending.before[:, :2])[:, None]
+        shifted = (before.xy - start) / sides.clamp(min=1) * (blending.now[:, 2:] - blending.now[:, :2])[:, None]
+        both = (before.visibility > ABSENT) & (now.visibility > ABSENT)
+        xy = torch.where(both[..., None], blending.mean(shifted + blending.now[:, None, :2], now.xy), now.xy)
+        if before.scores is None or now.scores is None:
+            return replace(now, xy=xy)
+        return replace(now, xy=xy, scores=blending.mean(before.scores, now.scores))
 
     def validate(self, item: Keypoints, frame: Frame) -> Validated:
         """Set points that are not finite to absent, and drop a table of another number of points than the skeleton."""

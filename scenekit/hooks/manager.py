@@ -23,8 +23,10 @@ from scenekit.hooks.records import (
     DatasetSpec,
     DetectorSpec,
     LabelerSpec,
+    ModalitySpec,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
 )
 from scenekit.io.streams import diverted
@@ -36,9 +38,11 @@ KINDS: Mapping[str, tuple[str, type[Any]]] = {
     "detector": ("scenekit_detectors", DetectorSpec),
     "dataset": ("scenekit_datasets", DatasetSpec),
     "labeler": ("scenekit_labelers", LabelerSpec),
+    "modality": ("scenekit_modalities", ModalitySpec),
     "balancer": ("scenekit_balancers", BalancerSpec),
     "weights": ("scenekit_weights", WeightSource),
     "runtime": ("scenekit_runtimes", RuntimeSpec),
+    "tracker": ("scenekit_trackers", TrackerSpec),
 }
 """Kinds of records: the hook that returns them and their type."""
 
@@ -249,10 +253,10 @@ def _check_record(hook: str, record: Any, record_type: type[Any]) -> None:
         raise PluginError(f"{name!r} is written for API {api}, this scenekit has {API_VERSION}; update one")
     if not isinstance(name, str) or not name or "." in name:
         raise PluginError(f"{hook} must return records whose name is a text without dots, got {name!r}")
-    for part in ("build", "load", "write", "open"):
+    for part in ("build", "load", "read", "write", "open"):
         if hasattr(record, part) and not callable(made := getattr(record, part)):
             raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
-    for part in ("stages", "configure", "prepare", "relabel"):
+    for part in ("stages", "configure", "prepare", "relabel", "transform"):
         if (made := getattr(record, part, None)) is not None and not callable(made):
             raise PluginError(f"`{part}` of {name!r} must be a function, got {type(made).__name__}")
     config = getattr(record, "config", Config)

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from scenekit.model.targets import Targets
     from scenekit.runtimes.quantization import Quantized
     from scenekit.scene import Scene
+    from scenekit.structures.cameras import Camera
+    from scenekit.structures.geometry import Geometry, Size
     from scenekit.structures.images import ImageBatch
     from scenekit.structures.vocabulary import Vocabulary
+    from scenekit.tracking.tracker import Tracker
     from scenekit.visualization.scene_canvas import Canvas
 
 API_VERSION = 1
@@ -76,6 +79,9 @@ class TaskSpec:
     """Keys that must be on the board."""
     uses: tuple[Key[Any, Any], ...] = ()
     """Keys that are read where the model has them (fixed when the model is built)."""
+    inputs: Mapping[str, tuple[Key[Any, Any], ...]] = field(default_factory=dict)
+    """Modalities that the head reads from `board.images.inputs` where images come with them, by name; each with the
+    keys that the head then reads as well, where the model has them."""
     streams: Mapping[Stream, Policy] = field(default_factory=dict)
     """Policy per stream; FOREGROUND by default."""
     applies_to: Callable[[Vocabulary], Sequence[int]] | None = None
@@ -120,6 +126,8 @@ class TaskSpec:
     def __post_init__(self) -> None:
         for name in ("provides", "requires", "uses", "learns_from", "reads"):
             _check_keys(f"task {self.name!r}", name, getattr(self, name))
+        for name, keys in self.inputs.items():
+            _check_keys(f"task {self.name!r}", f"inputs[{name!r}]", keys)
         if not self.provides:
             raise PluginError(
                 f"task {self.name!r} provides nothing; name the key of the value that its `decode` returns"
@@ -323,6 +331,75 @@ class RuntimeSpec:
     """(path, what goes in, call by call) -> what is in int8 now: replaces a file of `write` by one in int8; None for a
     format without int8.
     """
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """What is known of the image that a value of a modality comes with."""
+
+    size: Size
+    """(height, width) in pixels."""
+    camera: Camera | None = None
+    """Its camera in pixels of the image; None where it is unknown."""
+    name: str = "the image"
+    """Its name in messages."""
+
+
+@dataclass(frozen=True)
+class ModalitySpec:
+    """What an image may come with beside its pixels, such as a depth map."""
+
+    name: str
+    """The argument of `SceneModel.predict`, and the name in `VideoFrame.inputs`, `Sample.inputs` and, for a modality of
+    its own, `ImageBatch.inputs`."""
+    summary: str
+    """One line for `scenekit plugins`."""
+    read: Callable[[Any, Any, InputImage], Tensor]
+    """(value, options, image) -> a float map [C H W] in pixels of the image, NaN where there is nothing. It raises
+    InputError for a value that cannot be one of the image."""
+    config: type[Config] = Config
+    """The model of its options: `scale` is the argument `depth_scale` of a modality `depth`."""
+    becomes: str | None = None
+    """The modality whose maps `read` returns, as points become depth; None where it is one of its own. Where an image
+    comes with both, the other one fills the pixels in which this has nothing."""
+    channels: int = 1
+    """Channels of the maps."""
+    transform: Callable[[Tensor, Geometry], Tensor] | None = None
+    """(map, change of the image) -> the map of the resulting image; by default each pixel gets the nearest value."""
+    key: Key[Any, Any] | None = None
+    """A ground truth of the image [H W] that stands for it where data sets have no other: see `sk.evaluate(...,
+    inputs=...)`."""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise PluginError(f"modality {self.name!r}: the name becomes an argument; expected one such as 'depth'")
+        if self.becomes is not None and self.key is not None:
+            raise PluginError(f"modality {self.name!r}: `key` belongs to {self.becomes!r}, which it becomes")
+
+    @property
+    def input(self) -> str:
+        """The name of its maps in `ImageBatch.inputs`."""
+        return self.becomes or self.name
+
+
+@dataclass(frozen=True)
+class TrackerSpec:
+    """A way to give the objects of a stream ids that last."""
+
+    name: str
+    """The value of `sk.track(..., tracker=NAME)` and of `scenekit predict --track`."""
+    summary: str
+    """One line for `scenekit plugins`."""
+    build: Callable[[Any], Tracker]
+    """(config) -> a tracker that has seen no scene."""
+    config: type[Config] = Config
+    """The model of its options, the further arguments of `sk.track`."""
+    uses: tuple[Key[Any, Any], ...] = ()
+    """Keys that it reads where scenes have them, such as masks; a task without weights that provides one is added to
+    the model by `scenekit predict --track`."""
+
+    def __post_init__(self) -> None:
+        _check_keys(f"tracker {self.name!r}", "uses", self.uses)
 
 
 def _check_keys(owner: str, field_name: str, keys: object) -> None:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
         DatasetSpec,
         DetectorSpec,
         LabelerSpec,
+        ModalitySpec,
         RuntimeSpec,
         TaskSpec,
+        TrackerSpec,
         WeightSource,
     )
 
@@ -97,6 +99,27 @@ def scenekit_labelers() -> Iterable[LabelerSpec]:
 
 
 @hookspec
+def scenekit_modalities() -> Iterable[ModalitySpec]:
+    """Return what images may come with beside their pixels. Called once, at first use.
+
+    Tasks name what they read in `TaskSpec.inputs`; a model without such a task gives the same results without it.
+
+    ```python
+    def read_heat(value, options, image):
+        degrees = torch.as_tensor(value).float()
+        if tuple(degrees.shape) != image.size:
+            raise sk.InputError(f"heat: expected the size of the image, {image.size}, got {tuple(degrees.shape)}")
+        return degrees[None]
+
+    @sk.hookimpl
+    def scenekit_modalities():
+        yield sk.ModalitySpec(name="heat", summary="degrees Celsius [H W]", read=read_heat)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
 def scenekit_balancers() -> Iterable[BalancerSpec]:
     """Return ways to combine losses into gradients; a recipe selects one by name. Called once, at first use.
 
@@ -139,6 +162,26 @@ def scenekit_runtimes() -> Iterable[RuntimeSpec]:
     @sk.hookimpl
     def scenekit_runtimes():
         yield sk.RuntimeSpec(name="acme", summary="the acme accelerator", suffix=".acme", write=write, open=open_acme)
+    ```
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def scenekit_trackers() -> Iterable[TrackerSpec]:
+    """Return trackers, which give the objects of a stream ids that last. Called once, at first use.
+
+    ```python
+    class Tags(sk.Tracker):
+        def reset(self):
+            pass  # it remembers nothing
+
+        def update(self, scene):
+            return scene[TAG]  # numbers that another task reads off the objects, -1 for none
+
+    @sk.hookimpl
+    def scenekit_trackers():
+        yield sk.TrackerSpec(name="tags", summary="their tags", uses=(TAG,), build=lambda config: Tags())
     ```
     """
     raise NotImplementedError

@@ -104,7 +104,7 @@ def build(config: ModelConfig, vocabulary: Vocabulary) -> SceneModel:
     with collecting() as attempt:
         for name, values in config.tasks.items():
             with attempt():
-                spec, brought, head = _task_parts(name, values, core)
+                spec, brought, head = task_parts(name, values, core)
                 brought = [stage for stage in brought if not (stage.shared and stage.name in owners)]
                 stages += brought
                 owners |= {stage.name: spec for stage in brought}
@@ -131,7 +131,7 @@ def _check_crop(config: ModelConfig, specs: Iterable[TaskSpec]) -> None:
             raise InputError(f"model.input.crop: task {spec.name!r} needs the whole image; leave crop out")
 
 
-def _task_parts(name: str, values: Mapping[str, Any], core: Core) -> tuple[TaskSpec, list[Provider], Head[Any, Any]]:
+def task_parts(name: str, values: Mapping[str, Any], core: Core) -> tuple[TaskSpec, list[Provider], Head[Any, Any]]:
     """Return a task as its options make it, the stages that it brings, and its head."""
     spec: TaskSpec = registry().get("task", name)
     options = validated(spec.config, values, f"task {name!r}")

@@ -167,7 +167,8 @@ class OnePass:
 
     def _work(self, name: str, board: Board, rows: Rows) -> _Work:
         # All that it declares, so that a head may ask whether this model has what it could use.
-        view = board.view(name, (*self.plan.steps[name].requires, *self.specs[name].uses), rows)
+        step = self.plan.steps[name]
+        view = board.view(name, (*step.requires, *step.uses_with(step.inputs)), rows)
         return _Work(name, self._head(name)(view), view, rows)
 
     def _put(self, work: _Work, board: Board, detached: bool = False) -> None:

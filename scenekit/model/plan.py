@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -23,12 +23,18 @@ class Step:
         requires: Keys that it reads.
         provides: Keys that it writes.
         uses: Keys that it reads where the model provides them.
+        inputs: By modality, keys that it reads like those of `uses`, but only where images come with the modality.
     """
 
     name: str
     requires: Keys
     provides: Keys
     uses: Keys = ()
+    inputs: Mapping[str, Keys] = field(default_factory=dict)
+
+    def uses_with(self, inputs: Collection[str]) -> Keys:
+        """Return the keys that it uses where images come with some modalities."""
+        return (*self.uses, *(key for name, keys in self.inputs.items() if name in inputs for key in keys))
 
 
 class Plan:
@@ -54,7 +60,12 @@ class Plan:
         self._check_scopes()
         self.order = self._sorted()
 
-    def needed(self, wanted: Collection[str] | None = None, present: Collection[Key[Any, Any]] = ()) -> list[str]:
+    def needed(
+        self,
+        wanted: Collection[str] | None = None,
+        present: Collection[Key[Any, Any]] = (),
+        inputs: Collection[str] = (),
+    ) -> list[str]:
         """Return the steps to run so that the wanted ones have what they read.
 
         What a model has of a task's `uses` is always provided, so that asking for fewer tasks never changes the others.
@@ -62,6 +73,7 @@ class Plan:
         Args:
             wanted: Names of steps; all, if None.
             present: Keys that are on the board already.
+            inputs: Modalities that the images come with.
 
         Returns:
             Names, in order.
@@ -79,20 +91,21 @@ class Plan:
             provides = set(self.steps[name].provides)
             if name not in chosen and not (provides and provides <= set(present)):
                 chosen.add(name)
-                queue.extend(self._feeders(name, present))
+                queue.extend(self._feeders(name, present, inputs))
         return [name for name in self.order if name in chosen]
 
-    def reads(self, name: str) -> Keys:
+    def reads(self, name: str, inputs: Collection[str] = ()) -> Keys:
         """Return the keys that a step reads: those it requires, and those it uses and this model provides.
 
         Args:
             name: The step.
+            inputs: Modalities that the images come with.
 
         Returns:
             The keys.
         """
         step = self.steps[name]
-        return (*step.requires, *(key for key in step.uses if key in self._provider))
+        return (*step.requires, *(key for key in step.uses_with(inputs) if key in self._provider))
 
     def readers(self, name: str) -> list[str]:
         """Return the steps that read what one provides.
@@ -106,8 +119,8 @@ class Plan:
         provides = set(self.steps[name].provides)
         return [other for other in self.steps if other != name and provides & set(self.reads(other))]
 
-    def _feeders(self, name: str, present: Collection[Key[Any, Any]]) -> list[str]:
-        return [self._provider[key] for key in self.reads(name) if key in self._provider and key not in present]
+    def _feeders(self, name: str, present: Collection[Key[Any, Any]], inputs: Collection[str]) -> list[str]:
+        return [self._provider[key] for key in self.reads(name, inputs) if key in self._provider and key not in present]
 
     def _find_providers(self) -> dict[Key[Any, Any], str]:
         providers: dict[Key[Any, Any], str] = {}
@@ -136,11 +149,16 @@ class Plan:
                 raise InputError(f"{name!r} runs on images and cannot read {read[0]!r}, which belongs to a clip")
 
     def _sorted(self) -> list[str]:
-        graph = {name: self._feeders(name, ()) for name in self.steps}
+        graph = {name: self._feeders(name, (), step.inputs) for name, step in self.steps.items()}
         try:
             return list(TopologicalSorter(graph).static_order())
         except CycleError as error:
             raise InputError(f"tasks require each other in a circle: {' -> '.join(error.args[1])}") from error
+
+
+def step_of(spec: TaskSpec) -> Step:
+    """Return the step of a task."""
+    return Step(spec.name, required_keys(spec), spec.provides, spec.uses, spec.inputs)
 
 
 def required_keys(spec: TaskSpec) -> Keys:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -17,12 +18,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from scenekit.errors import InputError
+from scenekit.errors import InputError, warn_once
+from scenekit.hooks import InputImage
 from scenekit.io.images import Pixels, read_image
 from scenekit.keys import OBJECTS
 from scenekit.model.arguments import least_score, positive_integer, task_names
 from scenekit.model.external_regions import as_given, given_regions
 from scenekit.model.image_inputs import with_cameras, with_errors, with_regions
+from scenekit.model.modalities import NO_MAPS, InputValues, Maps, with_inputs
 from scenekit.model.pipeline import Call, Worker, grouped, overlapped, workers
 from scenekit.model.preprocess import make_batch
 from scenekit.model.timing import StepTimer, TimedScene
@@ -35,6 +38,8 @@ from scenekit.structures.moments import Moment, VideoFrame
 if TYPE_CHECKING:
     from scenekit.model.budget import Chooser
     from scenekit.model.scene_model import Outputs, SceneModel
+
+_log = logging.getLogger(__name__)
 
 AHEAD = 4
 """Batches that images may be read ahead of one that waits for others of its size."""
@@ -70,6 +75,8 @@ class Request:
     """What limits the tasks, if anything."""
     left_out: tuple[str, ...] = ()
     """Tasks that the budget has left out."""
+    inputs: InputValues = field(default_factory=InputValues)
+    """What the images come with, and its options."""
 
     @classmethod
     def of(
@@ -80,6 +87,7 @@ class Request:
         batch_size: object,
         on_error: object,
         budget: Chooser | None = None,
+        inputs: InputValues | None = None,
     ) -> Request:
         """Check what does not depend on an image.
 
@@ -90,6 +98,7 @@ class Request:
             batch_size: A whole number from 1.
             on_error: "raise" or "return".
             budget: What limits the tasks of an image; images then run one by one.
+            inputs: What the images come with.
 
         Returns:
             The request.
@@ -101,7 +110,7 @@ class Request:
         model.plan.needed(names or ())
         if on_error not in ("raise", "return"):
             raise InputError(f"on_error: expected 'raise' or 'return', got {on_error!r}")
-        return cls(names, score, 1 if budget else together, on_error, budget)
+        return cls(names, score, 1 if budget else together, on_error, budget, inputs=inputs or InputValues())
 
     def within_budget(self, model: SceneModel, pixels: Pixels) -> Request:
         """Return the request with the tasks that the budget allows for an image."""
@@ -135,6 +144,7 @@ class _Asked:
     image: Any
     given: Any
     camera: Any
+    inputs: Mapping[str, Any]
     number: int = 0
     name: str | None = None
 
@@ -182,7 +192,7 @@ class Predictor:
             The scene.
         """
         with evaluating(self.model):
-            ready = self._prepared(_Asked(image, given, camera))
+            ready = self._prepared(_Asked(image, given, camera, self.request.inputs.values))
             return self._finished(ready, self._passed([ready]), 0)
 
     def timed(self, image: Any, camera: Any, clock: Callable[[], float], name: str | None = None) -> TimedScene:
@@ -199,7 +209,7 @@ class Predictor:
         """
         with evaluating(self.model):
             began = clock()
-            ready = self._prepared(_Asked(image, None, camera, name=name))
+            ready = self._prepared(_Asked(image, None, camera, self.request.inputs.values, name=name))
             prepared = clock()
             outputs = self._passed([ready])
             steps = outputs.seconds  # which waits for a GPU
@@ -225,7 +235,11 @@ class Predictor:
             Scenes in the order of the images; errors of unusable ones where the request has them returned.
         """
         known = with_cameras(with_regions(with_errors(images), given), camera)
-        asked = (_Asked(*parts, number, f"image {number}") for number, parts in enumerate(known))
+        parted = with_inputs(known, self.request.inputs.values)
+        asked = (
+            _Asked(image, regions, view, inputs, number, f"image {number}")
+            for number, (image, regions, view, inputs) in enumerate(parted)
+        )
         for result in self._ahead(asked) if isinstance(images, Sequence) else self._stepwise(asked):
             if isinstance(result, InputError) and self.request.on_error == "raise":
                 raise result
@@ -293,7 +307,7 @@ class Predictor:
         return results
 
     def _prepared(self, asked: _Asked) -> _Ready:
-        """Read an image and its camera, and resize it."""
+        """Read an image, its camera and what else it comes with, and resize them."""
         if isinstance(asked.image, InputError):
             raise asked.image
         frame = asked.image if isinstance(asked.image, VideoFrame) else VideoFrame(asked.image)
@@ -303,9 +317,22 @@ class Predictor:
         path = os.fspath(frame.image) if isinstance(frame.image, str | os.PathLike) else None
         pixels = read_image(frame.image, name=asked.name if path is None else None)
         source = frame.source or path
-        batch = make_batch([pixels], self.model.config.input, cameras=[known]).named([source])
+        name = asked.name or path or "the image"
+        maps = self._maps({**frame.inputs, **asked.inputs}, InputImage(_size_of(pixels), known, name))
+        batch = make_batch([pixels], self.model.config.input, cameras=[known], inputs=[maps]).named([source])
         request = self.request.within_budget(self.model, pixels)
         return _Ready(asked.number, batch, asked.given, known, source, request, frame.moment)
+
+    def _maps(self, values: Mapping[str, Any], image: InputImage) -> Maps:
+        """Read what an image comes with; what no task of the model reads is only checked."""
+        if not values:
+            return NO_MAPS
+        if image.camera is not None:
+            image.camera.check(image.size)
+        maps = self.request.inputs.read(values, image)
+        if unused := [name for name in maps if name not in self.model.inputs]:
+            warn_once(_log, f"no task of this model reads {' and '.join(unused)}: predictions are those without it")
+        return {name: value for name, value in maps.items() if name in self.model.inputs}
 
     @torch.no_grad()
     def _passed(self, images: Sequence[_Ready]) -> Outputs:
@@ -324,7 +351,12 @@ class Predictor:
         # The camera as it is known, not as it results from resizing twice.
         cameras, paths = [image.camera] * count, [image.path] * count
         (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, timer, images=[place])
-        return replace(scene, left_out=request.left_out, moment=image.moment)
+        by_itself = image.moment is None and not request.left_out
+        return scene if by_itself else replace(scene, left_out=request.left_out, moment=image.moment)
+
+
+def _size_of(pixels: Pixels) -> Size:
+    return int(pixels.shape[1]), int(pixels.shape[2])
 
 
 def _size(image: _Ready | _Unusable) -> Size | None:

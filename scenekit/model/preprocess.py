@@ -5,7 +5,7 @@ Letters: B images, H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from scenekit.io.images import Pixels
+from scenekit.model.modalities import Maps, moved_maps, pack_maps
 from scenekit.recipe import InputConfig
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Geometry, Size
@@ -97,6 +98,7 @@ def make_batch(
     cameras: Sequence[Camera | None] | None = None,
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
+    inputs: Sequence[Maps] | None = None,
 ) -> ImageBatch:
     """Resize, normalize and pad images into one batch.
 
@@ -106,6 +108,7 @@ def make_batch(
         cameras: Cameras in pixels of the images, where they are known.
         original_sizes: (height, width) that results are in; by default those of the images.
         seeds: One number per image, from which its regions are sampled.
+        inputs: Maps in pixels of the images, of modalities that they come with.
 
     Returns:
         The batch.
@@ -126,8 +129,11 @@ def make_batch(
         images = [image.float() for image in images]
     small = [resize(image, size, config.resampling) for image, size in zip(images, sizes, strict=True)]
     originals = original_sizes or list(map(_size, images))
+    if inputs is not None:
+        resizes = (Geometry.resize(_size(image), size) for image, size in zip(images, sizes, strict=True))
+        inputs = [moved_maps(maps, resize) for maps, resize in zip(inputs, resizes, strict=True)]
     if config.crop is None:
-        return pack(small, config, cameras=cameras, original_sizes=originals, seeds=seeds)
+        return pack(small, config, cameras=cameras, original_sizes=originals, seeds=seeds, inputs=inputs)
     windows = [centre_window(size, config.crop) for size in sizes]
     cut = [image[:, y0:y1, x0:x1] for image, (x0, y0, x1, y1) in zip(small, windows, strict=True)]
     if cameras is not None:
@@ -135,7 +141,10 @@ def make_batch(
             None if camera is None else camera.transformed(Geometry.crop(size, window))
             for camera, size, window in zip(cameras, sizes, windows, strict=True)
         ]
-    batch = pack(cut, config, cameras=cameras, original_sizes=originals, seeds=seeds)
+    if inputs is not None:
+        crops = map(Geometry.crop, sizes, windows)
+        inputs = [moved_maps(maps, crop) for maps, crop in zip(inputs, crops, strict=True)]
+    batch = pack(cut, config, cameras=cameras, original_sizes=originals, seeds=seeds, inputs=inputs)
     # Where the whole image lies, seen from the crop.
     wholes = tuple((-x0, -y0, w - x0, h - y0) for (h, w), (x0, y0, _, _) in zip(sizes, windows, strict=True))
     return replace(batch, wholes=wholes)
@@ -148,6 +157,8 @@ def pack(
     cameras: Sequence[Camera | None] | None = None,
     original_sizes: Sequence[Size] | None = None,
     seeds: Sequence[int] | None = None,
+    inputs: Sequence[Maps] | None = None,
+    names: Collection[str] | None = None,
 ) -> ImageBatch:
     """Normalize and pad images of network size into one batch.
 
@@ -159,13 +170,17 @@ def pack(
         cameras: Cameras in pixels of the images, where they are known.
         original_sizes: (height, width) that results are in; by default those of the images.
         seeds: One number per image, from which its regions are sampled.
+        inputs: Maps of network size, of modalities that the images come with.
+        names: The modalities to pack; by default those that some image has.
 
     Returns:
         The batch.
     """
     sizes = tuple(map(_size, images))
+    pixels = pad_batch([normalize(image, config) for image in images], config.divisor)
     return ImageBatch(
-        pixels=pad_batch([normalize(image, config) for image in images], config.divisor),
+        pixels=pixels,
+        inputs={} if inputs is None else pack_maps(inputs, _size(pixels[0]), names),
         sizes=sizes,
         original_sizes=sizes if original_sizes is None else tuple(original_sizes),
         cameras=None if cameras is None else tuple(cameras),

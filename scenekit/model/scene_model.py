@@ -5,6 +5,7 @@ Letters: B images, N rows of a stream in the whole batch.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +23,10 @@ from scenekit.model.budget import Budget
 from scenekit.model.external_regions import Given, complete_keys
 from scenekit.model.head import Core, Head, Provider
 from scenekit.model.ledger import Ledger
+from scenekit.model.modalities import InputValues, Maps
 from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged
-from scenekit.model.plan import Plan, Step, required_keys
+from scenekit.model.plan import Plan, Step, step_of
 from scenekit.model.postprocess import Finisher, clip_scene
 from scenekit.model.prediction import Predictor, Request, several
 from scenekit.model.preprocess import make_batch
@@ -87,9 +89,10 @@ class SceneModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self.core = core
         self.vocabulary = core.vocabulary
         self.pooler = pooler
-        self._owners = dict(owners or {})
+        self.owners = dict(owners or {})
         self.stages = nn.ModuleDict({stage.name: stage for stage in stages})
         self.heads = nn.ModuleDict({name: head for name, (_, head) in tasks.items()})
         self.specs = {name: spec for name, (spec, _) in tasks.items()}
@@ -97,7 +100,7 @@ class SceneModel(nn.Module):
             tasks[name][1].provides = spec.provides
         self.plan = Plan(
             [Step(stage.name, stage.requires, stage.provides) for stage in stages]
-            + [Step(name, required_keys(spec), spec.provides, spec.uses) for name, spec in self.specs.items()],
+            + [step_of(spec) for spec in self.specs.values()],
             given=(IMAGES,),
         )
         self._providers = {key: stage for stage in stages for key in stage.provides if isinstance(key, Stream)}
@@ -115,12 +118,12 @@ class SceneModel(nn.Module):
     @property
     def core_stages(self) -> tuple[str, ...]:
         """Names of the stages that no task brings: the backbone, and those of the detector."""
-        return tuple(name for name in self.stages if not isinstance(self._owners.get(name), TaskSpec))
+        return tuple(name for name in self.stages if not isinstance(self.owners.get(name), TaskSpec))
 
     @property
     def task_stages(self) -> dict[str, str]:
         """The task that brings a stage, by name of the stage; those of the core are left out."""
-        owned = {name: self._owners.get(name) for name in self.stages}
+        owned = {name: self.owners.get(name) for name in self.stages}
         return {name: owner.name for name, owner in owned.items() if isinstance(owner, TaskSpec)}
 
     @property
@@ -132,6 +135,11 @@ class SceneModel(nn.Module):
     def clip_tasks(self) -> tuple[str, ...]:
         """Names of the tasks of clips, which run after those of images where the images are frames of clips."""
         return tuple(name for name, spec in self.specs.items() if spec.of_clips)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Modalities that tasks read where images come with them, by their names in `ImageBatch.inputs`."""
+        return tuple(dict.fromkeys(name for spec in self.specs.values() for name in spec.inputs))
 
     @property
     def learns_from(self) -> tuple[Key[Any, Any], ...]:
@@ -187,7 +195,7 @@ class SceneModel(nn.Module):
         has_clips = batch.clips is not None or targets is not None
         if tasks is None:
             tasks = [name for name in self._ends if has_clips or name not in self.clip_tasks]
-        order = self.plan.needed(tasks, complete_keys(given))
+        order = self.plan.needed(tasks, complete_keys(given), batch.inputs)
         clip_order = [name for name in order if name in self.clip_tasks]
         if clip_order and not has_clips:
             raise InputError(f"task {clip_order[0]!r} is one of clips; run it on frames by `sk.predict_clip`")
@@ -226,7 +234,7 @@ class SceneModel(nn.Module):
         """
         selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
         timer = timer or StepTimer(board.images.pixels.device)
-        return OnePass(self.plan, self.stages, self._owners, self.specs, self.heads, selector, timer).run(order, later)
+        return OnePass(self.plan, self.stages, self.owners, self.specs, self.heads, selector, timer).run(order, later)
 
     def _parts(self, batch: ImageBatch, given: Mapping[Key[Any, Any], Any], by_size: bool) -> tuple[Part, ...]:
         """Return boards with the external values of the images of each padded size, or of all images together."""
@@ -259,12 +267,18 @@ class SceneModel(nn.Module):
         if self.device.type == "meta":
             raise InputError("the model is on the meta device, without weights; load it on a device, such as 'cpu'")
 
-    def preprocess(self, images: Sequence[ImageSource], cameras: Sequence[Camera | None] | None = None) -> ImageBatch:
+    def preprocess(
+        self,
+        images: Sequence[ImageSource],
+        cameras: Sequence[Camera | None] | None = None,
+        inputs: Sequence[Maps] | None = None,
+    ) -> ImageBatch:
         """Read, resize, normalize and pad images into one batch of the model's device and type.
 
         Args:
             images: Images in any form that `predict` accepts.
             cameras: Their cameras in original pixels, where they are known.
+            inputs: Maps by modality in original pixels, such as `Sample.inputs`; only what a task reads is kept.
 
         Returns:
             The batch.
@@ -274,7 +288,9 @@ class SceneModel(nn.Module):
         """
         self._check_weights()
         pixels = [read_image(image) for image in images]
-        return make_batch(pixels, self.config.input, cameras=cameras).to(self.device, self.dtype)
+        read = [{name: value for name, value in maps.items() if name in self.inputs} for maps in inputs or ()]
+        batch = make_batch(pixels, self.config.input, cameras=cameras, inputs=read or None)
+        return batch.to(self.device, self.dtype)
 
     def scenes(
         self,
@@ -316,7 +332,7 @@ class SceneModel(nn.Module):
         return [scenes[image] for image in sorted(scenes)]
 
     @overload
-    def predict(  # type: ignore[overload-overlap]  # an open file is an iterator of lines, too
+    def predict(
         self,
         images: ImageSource,
         tasks: str | Collection[str] | None = ...,
@@ -326,6 +342,7 @@ class SceneModel(nn.Module):
         *,
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> Scene: ...
     @overload
     def predict(
@@ -340,6 +357,7 @@ class SceneModel(nn.Module):
         on_error: Literal["raise"] | None = ...,
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> list[Scene]: ...
     @overload
     def predict(
@@ -354,6 +372,7 @@ class SceneModel(nn.Module):
         on_error: Literal["return"],
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> list[Scene | InputError]: ...
     @overload
     def predict(
@@ -368,6 +387,7 @@ class SceneModel(nn.Module):
         on_error: Literal["return"] | None = ...,
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> Iterator[Scene | InputError]: ...
     @overload
     def predict(
@@ -382,6 +402,7 @@ class SceneModel(nn.Module):
         on_error: Literal["raise"],
         budget: float | str | None = ...,
         ledger: Ledger | None = ...,
+        **inputs: Any,
     ) -> Iterator[Scene]: ...
     def predict(
         self,
@@ -395,13 +416,14 @@ class SceneModel(nn.Module):
         on_error: Any = None,
         budget: Any = None,
         ledger: Any = None,
+        **inputs: Any,
     ) -> Scene | list[Scene] | list[Scene | InputError] | Iterator[Scene] | Iterator[Scene | InputError]:
         """Predict the Scene of one image, of a list of images, or of an iterator (lazily).
 
         An image is a path; the bytes of an image file, or such a file opened for reading; a PIL image; an array [H W 3]
         or a tensor [3 H W], each uint8 or floats in 0..1 (see `scenekit.io.images.read_image` for all that they may
         hold). A tuple, and an array or tensor with a dimension more, is a list of images. A `VideoFrame` is an image
-        that brings its camera and its moment.
+        that brings its camera, its moment and what else came with it.
 
         Args:
             images: One image or several.
@@ -427,20 +449,25 @@ class SceneModel(nn.Module):
                 the cheapest tasks have. What does not fit is in `left_out` of the Scene, and logged once.
             ledger: What `sk.cost(model)` returned. By default it is measured on the first image of its size, which
                 takes many passes, and kept with the model.
+            inputs: What images come with, by modality: `depth` or `points`, and options such as `depth_scale`; of
+                several images one for all, or one each, in place of the `inputs` of a VideoFrame. Tasks that read it
+                say so; the others are as without it.
 
         Returns:
             A scene for each image, in original pixels.
 
         Raises:
-            InputError: An image cannot be read, the model has no such task, external regions cannot be of the image, or
-                nothing fits the budget.
+            InputError: An image cannot be read, the model has no such task, external regions or inputs cannot be of the
+                image, no modality has the name of an argument, or nothing fits the budget.
         """
         collection = several(images)
         as_list = isinstance(collection, Sequence)
         default = "raise" if collection is None or as_list else "return"
         on_error = default if on_error is None else on_error
         self._check_weights()
-        request = Request.of(self, tasks, threshold, batch_size, on_error, Budget.of(budget, ledger, given))
+        arguments = [name for name in inspect.signature(self.predict).parameters if name != "inputs"]
+        further = InputValues.of(inputs, arguments)
+        request = Request.of(self, tasks, threshold, batch_size, on_error, Budget.of(budget, ledger, given), further)
         if collection is None:
             return Predictor(self, request).one(images, given, camera)
         scenes = Predictor(self, request).each(collection, given, camera)

@@ -118,6 +118,10 @@ class DataConfig(Config):
     """Labelers that derive further ground truth for the samples of all these data sets; a name alone stands for one
     without options.
     """
+    inputs: tuple[str, ...] = ()
+    """Modalities that images come with, such as `depth`: from the ground truth that stands for them, where samples have
+    no other. Tasks that read them say so.
+    """
 
     labels: Annotated[str | LabelSpace | None, BeforeValidator(_as_label_space)] = None
     """File of the label space of all these data sets, which `scenekit labels merge` proposes, or its content. If null,

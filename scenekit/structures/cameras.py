@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -155,6 +155,36 @@ class Camera:
         rows, columns = (torch.arange(length).to(depth) + 0.5 for length in depth.shape)
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         return self.unproject(torch.stack((x, y), dim=-1), depth)
+
+    def sees(self, xyz: Float[Tensor, "P 3"], size: Size) -> Bool[Tensor, " P"]:
+        """Return which points lie in the view of an image.
+
+        Args:
+            xyz: Points in the camera frame, in metres.
+            size: Height and width of the image, in pixels.
+
+        Returns:
+            True for finite points in front of the camera whose pixel is one of the image.
+        """
+        column, row = self.project(xyz).floor().unbind(dim=1)
+        inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
+        return inside & xyz.isfinite().all(dim=1) & (xyz[:, 2] > 0)
+
+    def depth(self, xyz: Float[Tensor, "P 3"], size: Size) -> Float[Tensor, "H W"]:
+        """Convert points to a depth map; of several points in a pixel the nearest one counts.
+
+        Args:
+            xyz: Points in the camera frame, in metres. Those that the image does not see are ignored.
+            size: Height and width of the image, in pixels.
+
+        Returns:
+            Metres along z, NaN at pixels without a point.
+        """
+        seen = xyz[self.sees(xyz, size)]
+        column, row = self.project(seen).floor().long().unbind(dim=1)
+        nearest = seen.new_full((size[0] * size[1],), torch.inf)
+        nearest.scatter_reduce_(0, row * size[1] + column, seen[:, 2], "amin")
+        return torch.where(nearest.isinf(), torch.nan, nearest).reshape(size)
 
     def transformed(self, geometry: Geometry) -> Camera:
         """Return the camera of a cropped, resized and flipped image.

@@ -69,7 +69,7 @@ class ImageBatch:
     cameras: tuple[Camera | None, ...] | None = None
     """Cameras in network pixels, None for images without one."""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
-    """Further modalities by name, such as depth [B 1 H W]."""
+    """Further modalities by name, such as depth [B 1 H W]; NaN where an image has nothing, and in the padding."""
     seeds: tuple[int, ...] | None = None
     """Seed of each image, from which all its sampling is drawn."""
     divisor: int = 32
@@ -203,9 +203,10 @@ class ImageBatch:
 
     @staticmethod
     def cat(batches: Sequence[ImageBatch]) -> ImageBatch:
-        """Concatenate batches of one padded size and divisor, with the same inputs.
+        """Concatenate batches of one padded size and divisor.
 
-        Of cameras, seeds, origins and wholes those are kept that every batch has.
+        Images without an input that others have get NaN. Of cameras, seeds, origins and wholes those are kept that
+        every batch has.
 
         Args:
             batches: Batches, at least one.
@@ -214,7 +215,7 @@ class ImageBatch:
             All images in order.
 
         Raises:
-            InputError: Padded sizes, divisors or the names of inputs differ.
+            InputError: Padded sizes or divisors differ.
         """
         if len(batches) == 1:
             return batches[0]
@@ -229,7 +230,9 @@ class ImageBatch:
         }
         return ImageBatch(
             pixels=torch.cat([batch.pixels for batch in batches]),
-            inputs={name: torch.cat([batch.inputs[name] for batch in batches]) for name in batches[0].inputs},
+            inputs={
+                name: _with_absent(batches, name) for name in sorted({n for batch in batches for n in batch.inputs})
+            },
             divisor=batches[0].divisor,
             **joined,
         )
@@ -251,9 +254,15 @@ class ImageBatch:
 _ALIKE: Mapping[str, Callable[[ImageBatch], Hashable]] = {
     "padded size": lambda batch: batch.padded_size,
     "divisor": lambda batch: batch.divisor,
-    "set of inputs": lambda batch: tuple(sorted(batch.inputs)),
 }
 """What batches must share to be concatenated."""
+
+
+def _with_absent(batches: Sequence[ImageBatch], name: str) -> Float[Tensor, "B C H W"]:
+    """Concatenate an input of several batches; NaN for those without it."""
+    like = next(batch.inputs[name] for batch in batches if name in batch.inputs)
+    absent = (like.new_full((len(batch), *like.shape[1:]), torch.nan) for batch in batches)
+    return torch.cat([batch.inputs.get(name, blank) for batch, blank in zip(batches, absent, strict=True)])
 
 
 def pad_batch(images: Sequence[Float[Tensor, "C _ _"]], divisor: int) -> Float[Tensor, "B C H W"]:

@@ -19,6 +19,7 @@ from scenekit.testing.detectors import DETECTOR_CHECKS, check_detector
 from scenekit.testing.images import VOCABULARY, example
 from scenekit.testing.report import Finding, Report
 from scenekit.testing.rules import CHECKS
+from scenekit.testing.trackers import TRACKER_CHECKS, check_tracker
 
 __all__ = [
     "BACKBONE_CHECKS",
@@ -26,6 +27,7 @@ __all__ = [
     "CHECKS",
     "DATASET_CHECKS",
     "DETECTOR_CHECKS",
+    "TRACKER_CHECKS",
     "VOCABULARY",
     "Check",
     "Finding",
@@ -34,6 +36,7 @@ __all__ = [
     "check_dataset",
     "check_detector",
     "check_task",
+    "check_tracker",
     "example",
 ]
 

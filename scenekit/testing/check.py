@@ -75,7 +75,7 @@ def report_of(
     """Build what is checked, and run the checks.
 
     Args:
-        kind: What it is: "task", "detector", "dataset" or "backbone".
+        kind: What it is: "task", "detector", "dataset", "backbone" or "tracker".
         name: Its name.
         build: Sets it up; whatever it raises is the finding BUILDS, and SkipError skips all checks.
         checks: Those of the kind, in order.

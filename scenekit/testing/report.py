@@ -29,7 +29,7 @@ class Report:
     name: str
     """Its name."""
     kind: str = "task"
-    """What it is: "task", "detector", "dataset" or "backbone"."""
+    """What it is: "task", "detector", "dataset", "backbone" or "tracker"."""
     passed: tuple[str, ...] = ()
     """Names of the checks that passed."""
     findings: tuple[Finding, ...] = ()

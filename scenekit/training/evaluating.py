@@ -50,7 +50,7 @@ def open_val(recipe: Recipe, labelers: Sequence[Labeler]) -> tuple[ValSet, ...]:
     due, opened = recipe.train.evaluate_every > 0, []
     for entry, name in zip(recipe.data.val_entries, recipe.data.val_names, strict=True):
         try:
-            source = open_source(entry, labelers, recipe.data.label_space)
+            source = open_source(entry, labelers, recipe.data.label_space, recipe.data.inputs)
             opened.append(ValSet(entry, name, source.data))
         except InputError as error:
             if due:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from scenekit.config import Config, merged, validated
 from scenekit.data.claims import spread_claims
+from scenekit.data.inputs import with_modalities
 from scenekit.data.labelers import Labeler, labelled
 from scenekit.data.labels.opening import opened
 from scenekit.data.loader import Source
@@ -39,13 +40,19 @@ Track: TypeAlias = Callable[[Iterator[Scene], int], Iterable[Scene]]
 """Shows the progress of reading a number of scenes."""
 
 
-def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = (), space: LabelSpace | None = None) -> Source:
+def open_source(
+    config: DatasetConfig,
+    labelers: Sequence[Labeler] = (),
+    space: LabelSpace | None = None,
+    inputs: Sequence[str] = (),
+) -> Source:
     """Open a data set of a recipe.
 
     Args:
         config: The data set's entry in the recipe.
         labelers: Labelers that derive further ground truth, from that in the names of the label space.
         space: The label space of the recipe.
+        inputs: Modalities that its images come with.
 
     Returns:
         The data set with its name and weight.
@@ -54,7 +61,7 @@ def open_source(config: DatasetConfig, labelers: Sequence[Labeler] = (), space: 
         InputError: If the data set or one of its options is unknown, or its files cannot be used.
     """
     data = with_teacher(labelled(opened(config, space), labelers), config.teacher, space)
-    return Source(data, f"{config.name}/{config.split}", config.weight)
+    return Source(with_modalities(data, inputs), f"{config.name}/{config.split}", config.weight)
 
 
 def open_mixture(recipe: Recipe, labelers: Sequence[Labeler] = ()) -> list[Source]:
@@ -71,7 +78,7 @@ def open_mixture(recipe: Recipe, labelers: Sequence[Labeler] = ()) -> list[Sourc
         InputError: If a data set cannot be opened.
     """
     space, names = recipe.data.label_space, entry_names(recipe.data.train)
-    sources = [open_source(config, labelers, space) for config in recipe.data.train]
+    sources = [open_source(config, labelers, space, recipe.data.inputs) for config in recipe.data.train]
     lengths = [len(source.data) for source in sources]
     weights = mixture_weights(lengths, [source.weight for source in sources], recipe.data.temperature)
     own = zip(sources, names, weights, strict=True)

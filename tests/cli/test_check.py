@@ -83,8 +83,10 @@ def test_options_of_data_sets_need_one(refused: Callable) -> None:
 
 def test_what_cannot_be_checked(refused: Callable) -> None:
     assert "unknown task 'panoptics'; did you mean 'panoptic'?" in refused("check", "panoptics")
-    assert "name what to check (tasks, --detector, --data, --backbone)" in refused("check")
-    assert "name what to check (tasks, --detector, --data, --backbone)" in refused("check", "panoptic", "--all")
+    assert "name what to check (tasks, --detector, --data, --backbone, --tracker)" in refused("check")
+    assert "name what to check (tasks, --detector, --data, --backbone, --tracker)" in refused(
+        "check", "panoptic", "--all"
+    )
 
 
 def test_unknown_checks_and_options_are_refused() -> None:

@@ -17,6 +17,7 @@ from . import scenes
 MODEL = SimpleNamespace(
     vocabulary=scenes.VOCABULARY,
     learns_from=(KEYPOINTS,),
+    inputs=(),
     config=SimpleNamespace(input=InputConfig(min_size=8, max_size=12, divisor=4)),
 )
 

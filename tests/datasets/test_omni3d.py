@@ -321,3 +321,25 @@ def test_linemod(samples: Path, tmp_path: Path) -> None:
     assert bool((seen[:2] < box[:2]).all() and (seen[2:] > box[2:]).all())
     theirs = sk.Camera(torch.tensor(info["K"])).project(corners @ pose[:, :3].T + pose[:, 3])
     torch.testing.assert_close(seen[:2], theirs.amin(dim=0), atol=0.05, rtol=0)
+
+
+def test_depth_images_of_sun_rgbd(tmp_path: Path) -> None:
+    """16 bits: the lowest three of a number of millimetres are the highest of the file."""
+    content = omni3d()
+    content["images"][0]["file_path"] = "SUNRGBD/kv1/a/image/a.jpg"
+    written(tmp_path, content)
+    folder = tmp_path / "SUNRGBD" / "kv1" / "a"
+    (folder / "image").mkdir(parents=True, exist_ok=True)
+    (folder / "depth").mkdir()
+    Image.fromarray(np.zeros((*SIZE, 3), dtype=np.uint8)).save(folder / "image" / "a.jpg")
+    millimetres = np.full(SIZE, 2003, dtype=np.uint16)
+    millimetres[0, :3] = 0, 7999, 9000
+    Image.fromarray((millimetres << 3) | (millimetres >> 13)).save(folder / "depth" / "b.png")
+    assert sk.DEPTH not in opened(tmp_path)[0].scene
+    sample = opened(tmp_path, keys=["boxes3d", "depth"])[0]
+    depth = sample.scene[sk.DEPTH]
+    assert depth[0, 1] == pytest.approx(7.999) and depth[0, [0, 2]].isnan().all()
+    assert torch.equal(depth[1:], torch.full_like(depth[1:], 2.003)) and sk.DEPTH in sample.supervision.keys
+    Image.fromarray(millimetres[:2]).save(folder / "depth" / "b.png")
+    with pytest.raises(sk.InputError, match="omit depth with keys="):
+        opened(tmp_path, keys=["depth"], faulty="refuse")

@@ -22,10 +22,12 @@ from scenekit.hooks import (
     DatasetSpec,
     DetectorSpec,
     LabelerSpec,
+    ModalitySpec,
     Origin,
     Registry,
     RuntimeSpec,
     TaskSpec,
+    TrackerSpec,
     WeightSource,
     hookimpl,
     manager,
@@ -41,8 +43,10 @@ RECORDS: dict[str, Any] = {
     "detector": DetectorSpec("centers", "one stage", lambda core, config: []),
     "dataset": DatasetSpec("warehouse", "pallets", list),
     "labeler": LabelerSpec("metres", "derived", (), (DISTANCE,), dict),
+    "modality": ModalitySpec("heat", "degrees", print),
     "balancer": BalancerSpec("even", "all alike", dict),
     "weights": WeightSource("acme", "a zoo", str),
+    "tracker": TrackerSpec("tags", "numbers", lambda config: print),  # type: ignore[arg-type, return-value]
     "runtime": RuntimeSpec("acme", "an accelerator", ".acme", print, str),
 }
 
@@ -176,7 +180,10 @@ def test_names_of_records_are_texts(install: Install, kind: str, name: Any) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_builds_is_a_function(install: Install, kind: str) -> None:
     hook, _ = KINDS[kind]
-    record, made_by = copy.copy(RECORDS[kind]), {"weights": "load", "runtime": "open"}.get(kind, "build")
+    record, made_by = (
+        copy.copy(RECORDS[kind]),
+        {"weights": "load", "runtime": "open", "modality": "read"}.get(kind, "build"),
+    )
     object.__setattr__(record, made_by, 7)
     failure = only_failure(collect([install("bad", **{hook: lambda: [record]})]))
     assert f"bad of acme 1.2: PluginError: `{made_by}` of " in failure and "must be a function, got int" in failure

@@ -11,6 +11,7 @@ FREE_OF_TORCH = (
     "dense_captions",
     "events",
     "meshes",
+    "mot",
     "panoptic",
     "proposals",
     "scene_graph",

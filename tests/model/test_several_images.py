@@ -290,13 +290,18 @@ def test_prepared_images_are_concatenated_to_the_batch_of_all() -> None:
     [
         ({"divisor": 16}, "one divisor, got 32, 16"),
         ({"pixels": torch.zeros(1, 3, 64, 64)}, r"one padded size, got \(64, 96\), \(64, 64\)"),
-        ({"inputs": {"depth": torch.zeros(1, 1, 64, 96)}}, r"one set of inputs, got \(\), \('depth',\)"),
     ],
 )
 def test_batches_that_differ_are_not_concatenated(change: dict[str, Any], message: str) -> None:
     batch = make_batch(images_of([WIDE]), config().input)
     with pytest.raises(InputError, match=message):
         ImageBatch.cat([batch, replace(batch, **change)])
+
+
+def test_batches_without_an_input_that_others_have_get_nan() -> None:
+    batch, inputs = make_batch(images_of([WIDE]), config().input), {"depth": torch.ones(1, 1, 64, 96)}
+    joined = ImageBatch.cat([batch, replace(batch, inputs=inputs), batch]).inputs["depth"]
+    assert joined[:, 0, 0, 0].isnan().tolist() == [True, False, True] and torch.equal(joined[1:2], inputs["depth"])
 
 
 def test_tasks_with_equal_limits_have_the_same_rows(model: SceneModel) -> None:

@@ -59,12 +59,4 @@ def depth_of(
     Returns:
         Metres along the optical axis of the nearest point at each pixel, NaN without points.
     """
-    seen = points @ to_camera[:, :3].T + to_camera[:, 3]
-    seen = seen[seen.isfinite().all(dim=1) & (seen[:, 2] > 0)]
-    height, width = size
-    column, row = camera.project(seen).floor().unbind(dim=1)
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    place = (row * width + column)[inside].long()
-    depth = torch.full((height * width,), torch.inf)
-    depth.scatter_reduce_(0, place, seen[inside, 2], "amin")
-    return torch.where(depth.isinf(), torch.nan, depth).reshape(height, width)
+    return camera.depth(points @ to_camera[:, :3].T + to_camera[:, 3], size)

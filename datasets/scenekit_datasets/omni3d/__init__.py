@@ -61,7 +61,8 @@ def build(
             bus: vehicle}; all that the files list, if None.
         boxes: The 2D boxes: of the visible pixels ("tight"), the projected corners clipped to the image ("trunc"), or
             not clipped ("proj"); where a kind is missing, the next one.
-        keys: Names of the labels to load beside objects: boxes3d, truncation, visibility; all, if None.
+        keys: Names of the labels to load beside objects: boxes3d, truncation, visibility; these, if None. On request
+            also depth, of the depth images beside those of SUN RGB-D.
         truncation: Objects truncated by this part or more are ignored.
         visibility: Objects of which this part or less is visible are ignored.
         min_height: Objects whose box is this low or lower, as a part of the image's height, are ignored.
@@ -82,7 +83,7 @@ def build(
     from scenekit.metrics.omni3d.average_precision import Omni3DFilter
     from scenekit.metrics.omni3d.files import read_kind
     from scenekit_datasets import roots
-    from scenekit_datasets.omni3d.dataset import KEYS, Omni3D
+    from scenekit_datasets.omni3d.dataset import KEYS, ON_REQUEST, Omni3D
     from scenekit_datasets.omni3d.index import read_index
     from scenekit_datasets.omni3d.labels import Rules
     from scenekit_datasets.omni3d.layout import class_names_of, find_files
@@ -90,7 +91,9 @@ def build(
     rules = Rules(
         read_kind(boxes),
         Omni3DFilter(truncation, visibility, min_height, max_height, max_depth),
-        roots.keys_named(keys, KEYS, "Omni3D's files have"),
+        roots.keys_named(
+            [key.name for key in KEYS] if keys is None else keys, (*KEYS, *ON_REQUEST), "Omni3D's files have"
+        ),
     )
     folder, files = find_files(root, annotations, split)
     indices = [read_index(file, faulty) for file in files]

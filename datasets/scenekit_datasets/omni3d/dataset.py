@@ -10,12 +10,13 @@ import torch
 
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError
-from scenekit.keys import BOXES3D, OBJECTS, TRUNCATION, VISIBILITY, Key
+from scenekit.keys import BOXES3D, DEPTH, OBJECTS, TRUNCATION, VISIBILITY, Key
 from scenekit.scene import Scene
 from scenekit.structures import Camera
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit_datasets.file_dataset import FileDataset
 from scenekit_datasets.image_labels import Labels
+from scenekit_datasets.omni3d.depth import depth_file, read_depth
 from scenekit_datasets.omni3d.index import IGNORED_NAMES, Index
 from scenekit_datasets.omni3d.labels import Row, Rules, labels_of
 from scenekit_datasets.omni3d.layout import ClassNames
@@ -32,6 +33,9 @@ from scenekit_datasets.roots import (
 
 KEYS: tuple[Key[Any, Any], ...] = (BOXES3D, TRUNCATION, VISIBILITY)
 """Labels of the files beside objects."""
+
+ON_REQUEST: tuple[Key[Any, Any], ...] = (DEPTH,)
+"""Labels that are read only if they are named."""
 
 Place = tuple[int, int]
 """Index of a file, and of an image in it."""
@@ -129,8 +133,13 @@ class Omni3D(FileDataset):
         camera = Camera(torch.from_numpy(source.intrinsics[place]).float())
         path = str(self.images / self.files[file, place])
         streams = {OBJECTS: labels.objects}
-        scene = Scene((height, width), self.vocabulary, streams, labels.values, labels.valid, camera, path)
-        return scene, list(labels.issues)
+        values, issues = dict(labels.values), list(labels.issues)
+        if DEPTH in self.rules.keys and (stored := depth_file(Path(path))) is not None:
+            try:
+                values[DEPTH] = read_depth(stored, (height, width))
+            except InputError as error:
+                issues.append(str(error))
+        return Scene((height, width), self.vocabulary, streams, values, labels.valid, camera, path), issues
 
     def _rows(self, source: Index, place: int) -> list[Row]:
         """Return annotations of the categories; a region that may contain any object is one of every category."""

@@ -1,6 +1,6 @@
 """The rules of every kind of plugin, from scenekit.testing."""
 
-from scenekit.testing import BACKBONE_CHECKS, CHECKS, DATASET_CHECKS, DETECTOR_CHECKS
+from scenekit.testing import BACKBONE_CHECKS, CHECKS, DATASET_CHECKS, DETECTOR_CHECKS, TRACKER_CHECKS
 from scenekit_docs.markdown import code, table
 
 OF_KIND = {
@@ -8,6 +8,7 @@ OF_KIND = {
     "detector": DETECTOR_CHECKS,
     "dataset": DATASET_CHECKS,
     "backbone": BACKBONE_CHECKS,
+    "tracker": TRACKER_CHECKS,
 }
 
 

@@ -1,4 +1,4 @@
-"""Options of every installed task, backbone, detector, data set and balancer, from the registry."""
+"""Options of every installed task, backbone, detector, data set, balancer and tracker, from the registry."""
 
 import inspect
 import re
@@ -16,6 +16,7 @@ from scenekit_docs.recipe import as_yaml, section, sections
 PLACES: Mapping[str, str] = {
     "task": "model.tasks.{}",
     "detector": "model.detector_options",
+    "tracker": "options of {}",
 }
 """Path in a recipe of the options of a kind."""
 

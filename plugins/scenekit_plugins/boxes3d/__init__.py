@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from scenekit.hooks import TaskSpec, hookimpl
-from scenekit.keys import BOXES3D
+from scenekit.keys import BOXES3D, MASKS
 from scenekit.visualization.scene_canvas import on_canvas
 from scenekit_plugins.boxes3d.birds_eye import draw_birds_eye
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, relabeled
 from scenekit_plugins.boxes3d.draw import draw_boxes3d
 from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
-from scenekit_plugins.boxes3d.head import Boxes3DHead
+from scenekit_plugins.boxes3d.head import DEPTH_INPUT, Boxes3DHead
 from scenekit_plugins.boxes3d.priors import prepared
 from scenekit_plugins.boxes3d.recording import record_boxes3d
 from scenekit_plugins.class_option import applying_to
+
+
+def _configured(spec: TaskSpec, config: Boxes3DConfig) -> TaskSpec:
+    """Return the record as the options make it: for some classes alone, without depth if it is not asked for."""
+    spec = applying_to(spec, config.classes)
+    if config.refine:
+        return spec
+    return replace(spec, inputs={} if config.depth is None else {DEPTH_INPUT: ()})
 
 
 @hookimpl
@@ -33,7 +42,8 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         views={"birds-eye": draw_birds_eye},
         record=record_boxes3d,
         prepare=prepared,
-        configure=lambda spec, config: applying_to(spec, config.classes),
+        inputs={DEPTH_INPUT: (MASKS,)},
+        configure=_configured,
         relabel=relabeled,
         static=True,
     )

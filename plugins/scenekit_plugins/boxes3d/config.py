@@ -18,6 +18,7 @@ PoseNumbers = Literal["6d", "quaternion", "euler"]
 PoseFrame = Literal["allocentric", "egocentric"]
 SizeCode = Literal["exp", "sigmoid", "plain"]
 Corners = Literal["symmetric", "own", "nearest"]
+DepthUse = Literal["pooled"]
 DepthCode = Literal["direct", "log", "sigmoid", "clusters", "box"]
 
 
@@ -136,6 +137,17 @@ class Boxes3DConfig(Config):
     """Whether the head predicts its own error, which weights losses and scores."""
     first_uncertainty: float = Field(default=1.0, ge=0)
     """Initial uncertainty: losses are weighted by sqrt(2) exp(-uncertainty), so 5 (Cube R-CNN) suits long runs only."""
+    refine: bool = True
+    """Whether a box of an image that comes with depth moves along its ray so that its visible surface lies at the depth
+    inside of the object's mask, or of the middle of its region without masks. Nothing is learned for it.
+    """
+    depth: DepthUse | None = None
+    """How the network itself reads depth that images come with; it has to be trained for that, on data with
+    `data.inputs: [depth]`. "pooled": for each cell of the RoI features the median of depth from that of the region, the
+    range between its quartiles and the share of samples that have depth, by a layer that begins with zeros.
+    """
+    depth_dropout: float = Field(default=0.4, ge=0, le=1)
+    """Share of the training images whose depth the network does not get, so that it also learns without."""
     priors: Priors | None = None
     """Priors by class; if null, they are computed from the training data (see `scenekit_plugins.boxes3d.priors`).
     Classes without boxes there get those of all classes together, and without any data 1 m in each direction.

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.keys import BOXES3D, OBJECTS
+from scenekit.keys import BOXES3D, MASKS, OBJECTS
 from scenekit.model.board import Board
 from scenekit.model.head import Core, Head
 from scenekit.model.targets import Targets
@@ -22,7 +22,12 @@ from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
 from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.losses import cube_losses, turned
 from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers, PositionEmbedding
+from scenekit_plugins.boxes3d.pooled_depth import PooledDepth
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
+from scenekit_plugins.boxes3d.refinement import refined
+
+DEPTH_INPUT = "depth"
+"""The modality that the head reads, by its name in `ImageBatch.inputs`."""
 
 
 class Boxes3DHead(Head[Numbers, Boxes3D]):
@@ -30,7 +35,8 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 
     `scores` of its boxes are sqrt(p exp(-u)) of the object's score p and the uncertainty u of the box (1 without one);
     the scores of OBJECTS stay as they are. Boxes are in the frame of the image's camera; without one, of the assumed
-    camera, so that metres are no more accurate than the assumption.
+    camera, so that metres are no more accurate than the assumption. Of an image that comes with depth, boxes move along
+    their rays to it (see `Boxes3DConfig.refine`).
 
     Boxes that are invalid (NaN, sides of 0, no rotation), whose center is not in front of the camera, or of an image
     without a camera give no loss.
@@ -44,6 +50,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         features = core.channels * config.pooled**2
         self.network = CubeNetwork(features, things, config)
         self.position = PositionEmbedding(config.position_width, features) if config.position_width else None
+        self.depth = None if config.depth is None else PooledDepth(config.pooled, features, config.depth_dropout)
         symmetry = [core.vocabulary.symmetry.get(name, 1) for name in things]
         self.register_buffer("symmetry", torch.tensor(symmetry, dtype=torch.int64), persistent=False)
         self.priors = ClassPriors(things, config.priors or Priors(), config.code)
@@ -55,6 +62,9 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         features = board.pool(OBJECTS, size=self.config.pooled).flatten(1)
         if self.position is not None:
             features = features + self.position(Views.of(board.images, regions).positions)
+        depth = board.images.inputs.get(DEPTH_INPUT)
+        if self.depth is not None and depth is not None:
+            features = self.depth(features, regions, board.images, depth)
         numbers: ClassNumbers = self.network(features)
         return numbers.of(regions.labels)
 
@@ -80,7 +90,15 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
             cubes = self._cubes(raw, Views.of(board.images, regions), regions.labels)
             certain = (-raw.uncertainty).exp()
             scores = certain if regions.scores is None else regions.scores.float() * certain
-            return cubes.boxes(scores.sqrt())
+            return self._refined(cubes.boxes(scores.sqrt()), board)
+
+    def _refined(self, boxes: Boxes3D, board: Board) -> Boxes3D:
+        """Move boxes to the depth that images come with, if the options say so."""
+        depth = board.images.inputs.get(DEPTH_INPUT)
+        if depth is None or not self.config.refine or not len(boxes):
+            return boxes
+        masks = board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
+        return refined(boxes, board[OBJECTS], board.images, depth, masks)
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
         """Return an evaluator that uses KITTI's protocol too, where the options ask for it."""
