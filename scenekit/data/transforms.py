@@ -64,7 +64,7 @@ def moved(sample: Sample, geometry: Geometry, resampling: str = "antialiased") -
     scene = sample.scene.transformed(geometry)
     changed = sample.origin.geometry.then(geometry)
     inputs = moved_maps(sample.inputs, geometry)
-    return Sample(image.contiguous(), scene, supervision, sample.id, changed, inputs)
+    return Sample(image.contiguous(), scene, supervision, sample.id, changed, inputs, sample.frames, sample.times)
 
 
 class GeometricTransform(ABC):
