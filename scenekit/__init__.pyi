@@ -2,6 +2,7 @@
 from . import testing as testing
 from .config import Config as Config
 from .data.clip import Clip as Clip
+from .data.clips import ClipSamples as ClipSamples
 from .data.clips import ClipSet as ClipSet
 from .data.clips import clips as clips
 from .data.datasets import dataset as dataset
@@ -38,7 +39,9 @@ from .keys import BACKBONE_FEATURES as BACKBONE_FEATURES
 from .keys import BOXES3D as BOXES3D
 from .keys import CAPTIONS as CAPTIONS
 from .keys import CLASSIFICATION as CLASSIFICATION
+from .keys import CLIP as CLIP
 from .keys import DEPTH as DEPTH
+from .keys import EVENTS as EVENTS
 from .keys import FEATURES as FEATURES
 from .keys import IMAGE as IMAGE
 from .keys import IMAGES as IMAGES
@@ -63,6 +66,8 @@ from .keys import Stream as Stream
 from .model.added import with_task as with_task
 from .model.board import Board as Board
 from .model.build import build as build
+from .model.clips import ClipScene as ClipScene
+from .model.clips import predict_clip as predict_clip
 from .model.head import BACKGROUND as BACKGROUND
 from .model.head import AxisNames as AxisNames
 from .model.head import Core as Core

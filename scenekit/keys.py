@@ -6,6 +6,7 @@ Data sets and plugins share the keys below; a third party makes its own: `Key("a
 
 from __future__ import annotations
 
+import enum
 import functools
 import logging
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from scenekit.fields.base import Field, ImageField
 from scenekit.fields.boxes3d import Box3DField
 from scenekit.fields.captions import CaptionField
 from scenekit.fields.depth import DepthField
+from scenekit.fields.events import EventField
 from scenekit.fields.frame import Frame
 from scenekit.fields.image_classes import ImageClassesField, LocatedClassesField
 from scenekit.fields.keypoints import KeypointField
@@ -30,6 +32,7 @@ from scenekit.fields.semantic import SemanticField
 from scenekit.fields.voxels import VoxelField
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.captions import Captions
+from scenekit.structures.events import Events
 from scenekit.structures.features import FeaturePyramid
 from scenekit.structures.image_classes import ImageClasses, LocatedClasses
 from scenekit.structures.images import ImageBatch
@@ -54,6 +57,17 @@ _log = logging.getLogger(__name__)
 _registered: dict[str, Key[Any, Any]] = {}
 
 
+class Scope(enum.Enum):
+    """What a value belongs to that is neither an image nor a row of a stream."""
+
+    CLIP = "clip"
+    """All frames of a clip together."""
+
+
+CLIP = Scope.CLIP
+"""What a key follows when its value belongs to a whole clip: there is one for each clip of a batch."""
+
+
 class Key(Generic[Batch, Item]):
     """One name on the board.
 
@@ -61,11 +75,12 @@ class Key(Generic[Batch, Item]):
 
     Args:
         name: The qualified name, such as "acme.distance"; the identity of the key.
-        of: The stream whose rows the value follows; None for a value of the whole image.
+        of: The stream whose rows the value follows; IMAGE (None) for a value of the whole image, CLIP for one of the
+            frames of a clip together.
         doc: What the value is, in one line, with its unit.
         field: How values of the key behave; by default row tensors, or plain values of the image.
-        shape: The shape of the board value by named dimensions: first "N" (rows of the stream) or "B" (images), then
-            numbers for fixed sizes and names for free ones; a tensor of another shape is refused.
+        shape: The shape of the board value by named dimensions: first "N" (rows of the stream) or "B" (images, or
+            clips), then numbers for fixed sizes and names for free ones; a tensor of another shape is refused.
         example: Makes up ground truth for an image and its regions; `scenekit check` calls it instead of the field
             where a key's values are more than fractions, such as the numbers of classes.
 
@@ -76,18 +91,21 @@ class Key(Generic[Batch, Item]):
     def __init__(
         self,
         name: str,
-        of: Stream | None = None,
+        of: Stream | Scope | None = None,
         doc: str = "",
         field: Field[Batch, Item] | None = None,
         shape: tuple[str | int, ...] | None = None,
         example: Callable[[Frame], Item] | None = None,
     ) -> None:
         self.name = name
-        self.of = of
+        self.of: Stream | None = None if isinstance(of, Scope) else of
+        self.of_clip = of is CLIP
         self.doc = doc
         self.shape = shape
         self.example = example
-        self.field: Field[Batch, Item] = field or (ImageField() if of is None else Field(len(shape) if shape else 1))
+        self.field: Field[Batch, Item] = field or (
+            ImageField() if self.of is None else Field(len(shape) if shape else 1)
+        )
         if name in RESERVED:
             raise InputError(f"{name!r} is an entry of every scene file and can't name a key; choose another name")
         known = _registered.setdefault(name, self)
@@ -97,7 +115,7 @@ class Key(Generic[Batch, Item]):
 
     @property
     def _meaning(self) -> tuple[object, ...]:
-        return type(self), type(self.field), self.of, self.shape
+        return type(self), type(self.field), self.of, self.of_clip, self.shape
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Key) and other.name == self.name
@@ -109,7 +127,8 @@ class Key(Generic[Batch, Item]):
         return f"Key({self.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.name, self.of, self.doc, self.field, self.shape)
+        of = CLIP if self.of_clip else self.of
+        return _restore, (type(self), self.name, of, self.doc, self.field, self.shape)
 
 
 class Stream(Key[Regions, Any]):
@@ -169,6 +188,8 @@ CLASSIFICATION: Key[Any, ImageClasses] = Key(
 LOCALIZATION: Key[Any, LocatedClasses] = Key(
     "localization", doc="class and box of the one object of the image", field=LocatedClassesField()
 )
+
+EVENTS: Key[Any, Events] = Key("events", of=CLIP, doc="what happens in a clip, and when", field=EventField())
 
 MASKS: Key[Any, Masks] = Key(
     "masks", of=OBJECTS, doc="probabilities in the box frame [N M M]", field=MaskField(), shape=("N", "M", "M")

@@ -108,12 +108,14 @@ KINDS_OF_VALUES = {
     *("SEMANTIC", "PANOPTIC", "DEPTH", "RELATIONS", "MASKS", "AMODAL_MASKS", "KEYPOINTS", "ATTRIBUTES", "CAPTIONS"),
     "APPEARANCE",
     *("BOXES3D", "MESHES", "VOXELS", "TRUNCATION", "VISIBILITY", "PHRASE_CAPTIONS"),
-    *("CLASSIFICATION", "LOCALIZATION", "ImageClasses", "LocatedClasses"),
+    *("CLASSIFICATION", "LOCALIZATION", "ImageClasses", "LocatedClasses", "EVENTS", "Events"),
     *("Masks", "Keypoints", "Captions", "Boxes3D", "Meshes", "Panoptic", "Segment", "Relations", "Pairs"),
 }
 """Keys of tasks, and the structures of their values."""
 
 NAMES_KINDS_OF_VALUES: dict[str, str] = {
+    "scenekit/data/clip.py": "a clip of a data set has events",
+    "scenekit/data/clips.py": "samples of clips have those of the clip",
     "scenekit/graph/build.py": "`relabel` takes the labels of the predictor of relations, whose rows number the edges",
     "scenekit/graph/query.py": "the query language has a word for attributes",
     "scenekit/graph/query_grammar.py": "the query language has a word for attributes",

@@ -5,7 +5,7 @@ Letters: G ground-truth regions of all images, B images, C classes (things), L t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from scenekit.model.preprocess import pack
 from scenekit.model.targets import StreamTruth, Targets
 from scenekit.recipe import InputConfig
 from scenekit.structures.geometry import Size
-from scenekit.structures.images import ImageBatch
+from scenekit.structures.images import ClipFrames, ImageBatch
 from scenekit.structures.regions import Regions
 from scenekit.structures.vocabulary import Vocabulary
 
@@ -43,16 +43,56 @@ def collate(
     class that their data set does not cover count as crowd: neither positives nor negatives.
 
     Args:
-        samples: Images and ground truth, in network pixels.
+        samples: Images and ground truth, in network pixels; the frames of clips are images of the batch.
         vocabulary: That of the model, which labels are translated to.
         keys: Keys to pack, where some sample supervises them.
         config: How images are normalized and padded.
-        seeds: One number per image, from which its regions are sampled.
+        seeds: One number per sample, from which its regions are sampled.
         inputs: Modalities to pack, where some sample comes with them.
 
     Returns:
         The batch and its targets.
     """
+    wholes = [relabeled(sample, vocabulary) for sample in samples if sample.frames]
+    seeds = None if seeds is None else [*_seeds_of_frames(samples, seeds)]
+    of_images = [key for key in keys if not key.of_clip]
+    batch, targets = _collated([*_frames(samples)], vocabulary, of_images, config, seeds, inputs)
+    values, valid = dict(targets.values), dict(targets.valid)
+    for key in (key for key in keys if key.of_clip):
+        if any(_supervises(whole, key) for whole in wholes):
+            values[key], valid[key] = _pack_images(wholes, key, batch.padded_size)
+    return replace(batch, clips=_clips(samples) if wholes else None), replace(targets, values=values, valid=valid)
+
+
+def _frames(samples: Sequence[Sample]) -> Iterator[Sample]:
+    for sample in samples:
+        yield from sample.frames or (sample,)
+
+
+def _seeds_of_frames(samples: Sequence[Sample], seeds: Sequence[int]) -> Iterator[int]:
+    """Yield a seed per image: frames of a clip count on from that of the clip."""
+    for sample, seed in zip(samples, seeds, strict=True):
+        yield from (seed + frame for frame in range(len(sample.frames or (sample,))))
+
+
+def _clips(samples: Sequence[Sample]) -> tuple[ClipFrames, ...]:
+    clips, first = [], 0
+    for sample in samples:
+        if sample.frames:
+            clips.append(ClipFrames(first, sample.times))
+        first += len(sample.frames or (sample,))
+    return tuple(clips)
+
+
+def _collated(
+    samples: Sequence[Sample],
+    vocabulary: Vocabulary,
+    keys: Collection[Key[Any, Any]],
+    config: InputConfig,
+    seeds: Sequence[int] | None,
+    inputs: Collection[str],
+) -> tuple[ImageBatch, Targets]:
+    """Pack images and their targets."""
     streams = _streams(keys)
     samples = [_prepared(sample, vocabulary, streams) for sample in samples]
     batch = pack(

@@ -232,7 +232,8 @@ def _trimmed(sample: Sample, keys: Collection[Key[Any, Any]], transforms: Sequen
     values = {
         key: value for key, value in sample.scene.values.items() if key in keys or (crops and key.field.bounds_regions)
     }
-    return replace(sample, scene=replace(sample.scene, values=values))
+    frames = tuple(_trimmed(frame, keys, transforms) for frame in sample.frames)
+    return replace(sample, scene=replace(sample.scene, values=values), frames=frames)
 
 
 def _as_it_is(packed: Any) -> Any:

@@ -58,7 +58,8 @@ def mapped(sample: Sample, labels: LabelMap) -> Sample:
         partial=partial,
         map_classes=_still_covered("labels", claims.map_classes, labels, present.union(unseen)),
     )
-    return replace(sample, scene=mapped_scene(sample.scene, labels), supervision=supervision)
+    frames = tuple(mapped(frame, labels) for frame in sample.frames)
+    return replace(sample, scene=mapped_scene(sample.scene, labels), supervision=supervision, frames=frames)
 
 
 def _still_covered(kind: str, covered: frozenset[str] | None, labels: LabelMap, present: Set[str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""One training example: an image, its ground truth, and what that ground truth supervises."""
+"""One training example: an image or a clip, its ground truth, and what that ground truth supervises."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from scenekit.errors import InputError
 from scenekit.keys import OBJECTS, Key, Stream
 from scenekit.scene import Scene
 from scenekit.structures.geometry import Geometry
@@ -63,6 +64,15 @@ class Sample:
     """How transforms changed the stored image; None where they did not."""
     inputs: Mapping[str, Float[Tensor, "_ _ _"]] = field(default_factory=dict)
     """What the image comes with, by modality, in pixels of the image; NaN where there is nothing."""
+    frames: tuple[Sample, ...] = ()
+    """Of a clip its frames in order; `scene` then holds the ground truth of the whole, such as EVENTS, and `image` is
+    the first frame. Empty for a single image."""
+    times: tuple[float, ...] = ()
+    """Of a clip the seconds of each frame on its clock."""
+
+    def __post_init__(self) -> None:
+        if len(self.frames) != len(self.times):
+            raise InputError(f"each frame of a clip has a time, got {len(self.frames)} and {len(self.times)} times")
 
     @property
     def origin(self) -> ImageOrigin:

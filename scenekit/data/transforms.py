@@ -10,6 +10,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 from typing import TypeAlias, cast
 
@@ -63,7 +64,7 @@ def moved(sample: Sample, geometry: Geometry, resampling: str = "antialiased") -
     scene = sample.scene.transformed(geometry)
     changed = sample.origin.geometry.then(geometry)
     inputs = moved_maps(sample.inputs, geometry)
-    return Sample(image.contiguous(), scene, supervision, sample.id, changed, inputs)
+    return Sample(image.contiguous(), scene, supervision, sample.id, changed, inputs, sample.frames, sample.times)
 
 
 class GeometricTransform(ABC):
@@ -195,22 +196,35 @@ def apply_all(transforms: Sequence[Transform], sample: Sample, rng: random.Rando
         rng: The only source of randomness.
 
     Returns:
-        The changed sample; `sample` itself where nothing changes.
+        The changed sample; `sample` itself where nothing changes. The frames of a clip change alike.
     """
+    before, flippable = rng.getstate(), cache(lambda: all(map(can_be_flipped, (sample, *sample.frames))))
+    changed, frames = _applied(transforms, sample, rng, flippable), []
+    for frame in sample.frames:
+        rng.setstate(before)
+        frames.append(_applied(transforms, frame, rng, flippable))
+    return replace(changed, frames=tuple(frames)) if frames else changed
+
+
+def _applied(
+    transforms: Sequence[Transform], sample: Sample, rng: random.Random, flippable: Callable[[], bool]
+) -> Sample:
     for moves_pixels, group in groupby(transforms, lambda transform: isinstance(transform, GeometricTransform)):
         if moves_pixels:
-            sample = _moved_once(sample, cast(Iterable[GeometricTransform], group), rng)
+            sample = _moved_once(sample, cast(Iterable[GeometricTransform], group), rng, flippable)
         else:
             for transform in group:
                 sample = transform(sample, rng)
     return sample
 
 
-def _moved_once(sample: Sample, transforms: Iterable[GeometricTransform], rng: random.Random) -> Sample:
+def _moved_once(
+    sample: Sample, transforms: Iterable[GeometricTransform], rng: random.Random, flippable: Callable[[], bool]
+) -> Sample:
     geometry, resampling = Geometry.identity(sample.scene.size), "antialiased"
     for transform in transforms:
         step = transform.draw(geometry.size, rng)
-        geometry = geometry.then(replace(step, mirrored=step.mirrored and can_be_flipped(sample)))
+        geometry = geometry.then(replace(step, mirrored=step.mirrored and flippable()))
         resampling = resampling if transform.resampling == "antialiased" else transform.resampling
     if geometry.is_identity:
         return sample

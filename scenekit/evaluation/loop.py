@@ -87,9 +87,10 @@ def evaluate(
     """Measure a model on a data set, an image at a time.
 
     Every detection counts (no score threshold), up to the detector's limit per image and those of the protocols. A task
-    whose evaluator has modes that give the model a part of the ground truth takes a pass for each. A task whose head
-    has a baseline is followed by it, as "relations (frequency)". A warning names tasks that had nothing to measure, and
-    the reason.
+    whose evaluator has modes that give the model a part of the ground truth takes a pass for each. Samples that are
+    clips measure the tasks of clips, the others those of images; a task without samples of its kind is left out. A task
+    whose head has a baseline is followed by it, as "relations (frequency)". A warning names tasks that had nothing to
+    measure, and the reason.
 
     Args:
         model: The model that is measured.
@@ -129,14 +130,16 @@ def evaluate(
     from scenekit.data.inputs import InputCount, modalities_named, with_inputs
     from scenekit.data.relabel import check_names
     from scenekit.data.skipping import MAX_SKIPPED, SkippedSamples, usable
-    from scenekit.evaluation.model_passes import Passes
+    from scenekit.evaluation.model_passes import ClipPass, Passes
     from scenekit.model.prediction import evaluating
 
     specs = modalities_named(inputs)
     counted = InputCount(specs, model.inputs)
     own = evaluators or {}
     measures = list(_measures(model, tasks, own))
-    asked = _asked(model, tasks, measures)
+    of_clips = [measure for measure in measures if measure.task in model.clip_tasks]
+    of_images = [measure for measure in measures if measure not in of_clips]
+    asked = _asked(model, tasks, of_images)
     keys = {key for name in model.plan.needed(asked) for key in model.plan.steps[name].provides}
     skipped = SkippedSamples(
         0 if isinstance(data, Iterable) else len(data), MAX_SKIPPED if max_skipped is None else max_skipped
@@ -148,15 +151,23 @@ def evaluate(
             target = with_inputs(_ground_truth(sample, model.vocabulary, strict), specs)
             counted.add(target)
             with torch.no_grad(), evaluating(model):
-                scene = target.scene
-                passes = Passes(model, sample.image, asked, scene.camera, scene.path, target.id, target.inputs)
-                for measure in measures:
-                    with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
-                        measure.update(target, passes)
+                if sample.frames and of_clips:
+                    whole = ClipPass(model, target, [measure.task for measure in of_clips]).scene
+                    for measure in of_clips:
+                        with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+                            measure.update_clip(target, whole)
+                elif not sample.frames and of_images:
+                    scene = target.scene
+                    passes = Passes(model, sample.image, asked, scene.camera, scene.path, target.id, target.inputs)
+                    for measure in of_images:
+                        with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+                            measure.update(target, passes)
             if on_sample is not None:
                 on_sample(done)
         skipped.report()
         counted.report()
+        if tasks is None and any(measure.coverage.images for measure in measures):
+            measures = [measure for measure in measures if measure.coverage.images]
         results: dict[str, dict[str, Any]] = {}
         for measure in measures:
             with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
@@ -186,6 +197,11 @@ class _Measure:
         for mode, give in self.evaluator.given.items() if isinstance(self.evaluator, ModalEvaluator) else ():
             if (given := give(sample)) is not None:
                 self._add(sample, passes, passes.given(self.task, given), mode)
+
+    def update_clip(self, sample: Sample, whole: Scene) -> None:
+        """Add one clip."""
+        self.coverage.update(sample, whole)
+        _update(self.evaluator, sample, whole, None)
 
     def _add(self, sample: Sample, passes: Passes, predicted: Pass, mode: str | None) -> None:
         _update(self.evaluator, sample, predicted.scene, mode)
@@ -252,7 +268,7 @@ def _asked(model: SceneModel, tasks: Collection[str] | None, measures: Collectio
 
     measured = {measure.task for measure in measures}
     additional = bool(measured - model.specs.keys() - {DETECTION})
-    wanted = [name for name in model.specs if name in measured or (additional and tasks is None)]
+    wanted = [name for name in model.tasks if name in measured or (additional and tasks is None)]
     with_objects = tasks is None or DETECTION in measured or additional
     object_stages = [name for name, step in model.plan.steps.items() if OBJECTS in step.provides]
     return [*wanted, *object_stages] if with_objects else wanted

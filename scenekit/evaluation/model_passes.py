@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from scenekit.data.sample import Sample
 from scenekit.io.images import ImageSource
 from scenekit.keys import Key
 from scenekit.model.board import Board
+from scenekit.model.clips import predict_clip
 from scenekit.model.external_regions import Given, given_regions
 from scenekit.model.head import Head
 from scenekit.model.modalities import NO_MAPS, Maps
@@ -17,6 +19,7 @@ from scenekit.model.prediction import evaluating
 from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
 from scenekit.structures.cameras import Camera
+from scenekit.structures.moments import Moment, VideoFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,23 @@ class Pass:
 
     board: Board
     scene: Scene
+
+
+class ClipPass:
+    """The pass of the tasks of clips on a clip. The caller puts the model into evaluation mode.
+
+    Args:
+        model: The model that is measured.
+        sample: The clip.
+        tasks: Names of tasks of clips.
+    """
+
+    def __init__(self, model: SceneModel, sample: Sample, tasks: Collection[str]) -> None:
+        frames = [
+            VideoFrame(frame.image, Moment(time, number), frame.scene.camera)
+            for number, (frame, time) in enumerate(zip(sample.frames, sample.times, strict=True))
+        ]
+        self.scene = predict_clip(model, frames, tasks, threshold=0.0).whole
 
 
 class Passes:

@@ -135,6 +135,14 @@ class TaskSpec:
         if len(set(self.provides)) < len(self.provides):
             names = ", ".join(key.name for key in self.provides)
             raise PluginError(f"task {self.name!r} provides a key more than once: {names}")
+        if self.of_clips and not all(key.of_clip for key in self.provides):
+            names = ", ".join(key.name for key in self.provides if not key.of_clip)
+            raise PluginError(f"task {self.name!r} provides keys of clips, so that {names} needs a task of its own")
+
+    @property
+    def of_clips(self) -> bool:
+        """Whether its values belong to whole clips: it runs after the frames of a batch, where these are clips."""
+        return any(key.of_clip for key in self.provides)
 
     @property
     def needs(self) -> tuple[Key[Any, Any], ...]:

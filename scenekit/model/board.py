@@ -324,7 +324,14 @@ class Board:
             raise WrongShapeError(
                 f"{self._owner} put {received} of {key.name!r} on the board, expected {len(rows)} rows"
             )
-        if key.shape is not None and isinstance(value, Tensor) and not _fits(value, key.shape, len(self.images)):
+        clips = len(self.images.clips or ())
+        if key.of_clip and _count(value) != clips:
+            raise WrongShapeError(
+                f"{self._owner} put {_count(value)} entries of {key.name!r} on the board, expected one for each of "
+                f"{clips} clips"
+            )
+        count = clips if key.of_clip else len(self.images)
+        if key.shape is not None and isinstance(value, Tensor) and not _fits(value, key.shape, count):
             expected = " ".join(map(str, key.shape))
             raise WrongShapeError(f"{self._owner} put {key.name!r} of shape {list(value.shape)}, expected [{expected}]")
 

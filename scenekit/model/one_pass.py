@@ -62,16 +62,17 @@ class OnePass:
     timer: StepTimer
 
     @untraced_itself  # bookkeeping: only networks with fixed shapes are traced
-    def run(self, order: Sequence[str]) -> dict[str, Tensor]:
+    def run(self, order: Sequence[str], later: Sequence[str] = ()) -> dict[str, Tensor]:
         """Run steps; without targets every task decodes, with them the losses are computed.
 
         Args:
             order: Names of the steps.
+            later: Steps that run after them, on the values of these and of other images, too.
 
         Returns:
             The losses by "task.loss".
         """
-        read_by = {} if self.selector.targets is None else self._read_while_learning(order)
+        read_by = {} if self.selector.targets is None else self._read_while_learning([*order, *later])
         losses: dict[str, Tensor] = {}
         targets = Watch()
         targets.add("the targets", self.selector.targets)

@@ -57,6 +57,7 @@ class Plan:
             self.steps[step.name] = step
         self._provider = self._find_providers()
         self._check_requirements(given)
+        self._check_scopes()
         self.order = self._sorted()
 
     def needed(
@@ -139,6 +140,13 @@ class Plan:
                         f"{step.name!r} requires {key.name!r}, which nothing in this model provides; add the task that "
                         f"does (provided: {provided})"
                     )
+
+    def _check_scopes(self) -> None:
+        """Check that only steps of clips read what belongs to a clip: the others run before, on its frames."""
+        for name, step in self.steps.items():
+            read = [key.name for key in self.reads(name) if key.of_clip]
+            if read and not all(key.of_clip for key in step.provides):
+                raise InputError(f"{name!r} runs on images and cannot read {read[0]!r}, which belongs to a clip")
 
     def _sorted(self) -> list[str]:
         graph = {name: self._feeders(name, (), step.inputs) for name, step in self.steps.items()}

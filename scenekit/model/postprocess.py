@@ -85,7 +85,8 @@ class Finisher:
         watch = Watch()
         watch.add("the regions of the scene", scene.streams)
         for name in self.plan.order:
-            if name in self.specs and all(key in board for key in self.specs[name].provides):
+            spec = self.specs.get(name)
+            if spec is not None and not spec.of_clips and all(key in board for key in spec.provides):
                 with naming_plugin(self.specs[name]), self.timer.step(name):
                     for key, value, rows in self._finished(name, board, index, kept, scene):
                         values[key] = value
@@ -127,6 +128,26 @@ class Finisher:
             if len(carried) < len(view.regions(stream)):
                 view = view.select(stream, carried)
         return view
+
+
+def clip_scene(board: Board, number: int, keys: Collection[Key[Any, Any]], vocabulary: Vocabulary) -> Scene:
+    """Gather what the board holds of a clip, which needs no geometry: it is in seconds.
+
+    Args:
+        board: The board of a pass without targets.
+        number: Number of the clip in its batch.
+        keys: Keys of clips.
+        vocabulary: What integers mean.
+
+    Returns:
+        A scene in the size of the clip's first frame, without regions.
+    """
+    assert board.images.clips is not None, "the images of this batch are no clips"
+    nothing = torch.zeros(0, dtype=torch.int64)
+    values = {
+        key: map_tensors(Tensor.cpu, key.field.image(board[key], number, nothing)) for key in keys if key in board
+    }
+    return Scene(board.images.original_sizes[board.images.clips[number].first], vocabulary, values=values)
 
 
 def limited(scene: Scene, keys: Collection[Key[Any, Any]]) -> Scene:

@@ -27,7 +27,7 @@ from scenekit.model.modalities import InputValues, Maps
 from scenekit.model.one_pass import OnePass
 from scenekit.model.parts import Part, given_for, merged
 from scenekit.model.plan import Plan, Step, step_of
-from scenekit.model.postprocess import Finisher
+from scenekit.model.postprocess import Finisher, clip_scene
 from scenekit.model.prediction import Predictor, Request, several
 from scenekit.model.preprocess import make_batch
 from scenekit.model.region_selection import RegionSelector
@@ -128,8 +128,13 @@ class SceneModel(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks on top of the core."""
-        return tuple(self.specs)
+        """Names of the tasks of images on top of the core."""
+        return tuple(name for name, spec in self.specs.items() if not spec.of_clips)
+
+    @property
+    def clip_tasks(self) -> tuple[str, ...]:
+        """Names of the tasks of clips, which run after those of images where the images are frames of clips."""
+        return tuple(name for name, spec in self.specs.items() if spec.of_clips)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -187,15 +192,49 @@ class SceneModel(nn.Module):
             PluginError: A detector does not keep external regions.
         """
         given = given or {}
-        order = self.plan.needed(self._ends if tasks is None else tasks, complete_keys(given), batch.inputs)
+        has_clips = batch.clips is not None or targets is not None
+        if tasks is None:
+            tasks = [name for name in self._ends if has_clips or name not in self.clip_tasks]
+        order = self.plan.needed(tasks, complete_keys(given), batch.inputs)
+        clip_order = [name for name in order if name in self.clip_tasks]
+        if clip_order and not has_clips:
+            raise InputError(f"task {clip_order[0]!r} is one of clips; run it on frames by `sk.predict_clip`")
         timer = timer or StepTimer(batch.pixels.device)
         losses: dict[str, Tensor] = {}
         parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)
+        outputs = Outputs(batch, parts, given, losses, timer)
+        frame_order = [name for name in order if name not in clip_order]
         for part in parts:
-            selector = RegionSelector(part.board, targets, self.vocabulary, self._providers, threshold)
-            network = OnePass(self.plan, self.stages, self.owners, self.specs, self.heads, selector, timer)
-            losses |= network.run(order)
-        return Outputs(batch, parts, given, losses, timer)
+            losses |= self.run_steps(part.board, frame_order, targets, threshold, timer, later=clip_order)
+        if clip_order:
+            losses |= self.run_steps(outputs.board, clip_order, targets, threshold, timer)
+        return outputs
+
+    def run_steps(
+        self,
+        board: Board,
+        order: Sequence[str],
+        targets: Targets | None = None,
+        threshold: float = 0.0,
+        timer: StepTimer | None = None,
+        later: Sequence[str] = (),
+    ) -> dict[str, Tensor]:
+        """Run steps on a board that holds what they read.
+
+        Args:
+            board: The board, which gets what they provide.
+            order: Their names, in the order of the plan.
+            targets: As in `forward`.
+            threshold: As in `forward`.
+            timer: As in `forward`.
+            later: Steps of clips that run after them.
+
+        Returns:
+            The losses by "task.loss".
+        """
+        selector = RegionSelector(board, targets, self.vocabulary, self._providers, threshold)
+        timer = timer or StepTimer(board.images.pixels.device)
+        return OnePass(self.plan, self.stages, self.owners, self.specs, self.heads, selector, timer).run(order, later)
 
     def _parts(self, batch: ImageBatch, given: Mapping[Key[Any, Any], Any], by_size: bool) -> tuple[Part, ...]:
         """Return boards with the external values of the images of each padded size, or of all images together."""
@@ -210,6 +249,19 @@ class SceneModel(nn.Module):
                 board.put(key, own[key])
             parts.append(Part(images, board))
         return tuple(parts)
+
+    def clip_scenes(self, outputs: Outputs) -> list[Scene]:
+        """Return what the tasks of clips gave for each clip of a batch.
+
+        Args:
+            outputs: What the model returned without targets for a batch of clips.
+
+        Returns:
+            Of each clip a Scene in the size of its first frame, which holds the values of the clip.
+        """
+        keys = {key for name in self.clip_tasks for key in self.plan.steps[name].provides}
+        clips = range(len(outputs.images.clips or ()))
+        return [clip_scene(outputs.board, number, keys, self.vocabulary) for number in clips]
 
     def _check_weights(self) -> None:
         if self.device.type == "meta":

@@ -113,14 +113,14 @@ class Targets:
         """Return the indices of the images that are annotated with any of the keys.
 
         Args:
-            keys: Of images, or of streams; streams themselves are skipped.
+            keys: Of images, or of streams; streams themselves, and keys of clips, are skipped.
 
         Returns:
             Indices into the batch.
         """
         images: set[int] = set()
         for key in keys:
-            if key in self.values:
+            if key in self.values and not key.of_clip:
                 rows = self.valid[key].nonzero()[:, 0]
                 images.update((rows if key.of is None else self.streams[key.of].regions.image_index[rows]).tolist())
         return images

@@ -39,6 +39,10 @@ class DatasetConfig(Config):
     weight: float = Field(default=1.0, gt=0, le=1e9)
     """Share of the mixture, relative to the other data sets; times a power of their sizes if `data.temperature` is set.
     """
+    clip_frames: int | None = Field(default=None, ge=1)
+    """If set, its samples are whole clips, for tasks of clips, each with at most so many of its frames; if null, those
+    of a data set of clips are single frames.
+    """
     rename: Renaming = Field(default_factory=dict)
     """Names of the data set that become other names, as `{man: person, woman: person}`; null for none, so that its
     labels are dropped. Below `predicates`, `attributes` or another list, names of that list. For several data sets at

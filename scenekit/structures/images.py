@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -34,6 +34,28 @@ class ImageOrigin:
         return f"image ({', '.join(names)})" if names else "an image without a name"
 
 
+@dataclass(frozen=True)
+class ClipFrames:
+    """Consecutive images of a batch that are the frames of one clip."""
+
+    first: int
+    """Place of the first frame in the batch."""
+    times: tuple[float, ...]
+    """Seconds of each frame on the clock of the clip, in order."""
+
+    def __post_init__(self) -> None:
+        if not self.times or any(after <= before for before, after in pairwise(self.times)):
+            raise InputError("a clip has at least one frame, and the times of its frames rise")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def places(self) -> slice:
+        """The places of the frames in the batch."""
+        return slice(self.first, self.first + len(self.times))
+
+
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
     """Normalized images, padded at the right and bottom to one size."""
@@ -56,6 +78,8 @@ class ImageBatch:
     """Which image each one is; None where that is unknown."""
     wholes: tuple[tuple[int, int, int, int], ...] | None = None
     """Of cropped images, where the whole image lies: x0, y0, x1, y1 in pixels of the crop; None without crops."""
+    clips: tuple[ClipFrames, ...] | None = None
+    """Which images are the frames of clips; None where that is unknown, as in a part of a batch."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -139,6 +163,14 @@ class ImageBatch:
             )
             groups[height, width] = (*groups.get((height, width), ()), image)
         return groups
+
+    def without_pixels(self) -> ImageBatch:
+        """Return the batch without its pixels and inputs, for steps that read what others made of them.
+
+        Returns:
+            The batch with pixels [B 3 0 0].
+        """
+        return replace(self, pixels=self.pixels.new_zeros((len(self), 3, 0, 0)), inputs={})
 
     def part(self, images: Sequence[int], size: Size) -> ImageBatch:
         """Select images and crop their padding.

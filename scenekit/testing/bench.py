@@ -136,6 +136,8 @@ class Bench:
         """Pack samples as for training."""
         seeds = [sample.id for sample in samples]
         keys, config = self.model.learns_from, self.model.config.input
+        if self.spec.of_clips:  # each image is a clip of one frame
+            samples = [replace(sample, frames=(without_clip_keys(sample),), times=(0.0,)) for sample in samples]
         return collate(samples, vocabulary=self.vocabulary, keys=keys, config=config, seeds=seeds)
 
     def regions(self, targets: Targets, learning: bool) -> dict[Stream, Regions]:
@@ -167,6 +169,10 @@ class Bench:
             outputs: Outputs = model(batch, targets if learning else None, regions, tasks)
         return outputs
 
+    def scenes(self, outputs: Outputs) -> list[Scene]:
+        """Return the scene of each image, or of each clip for a task of clips."""
+        return self.model.clip_scenes(outputs) if self.spec.of_clips else self.model.scenes(outputs)
+
     def learn(self, samples: Sequence[Sample], **options: Any) -> dict[str, Tensor]:
         """Return the losses of the task and of the stages that it brings; `options` as for `run`."""
         own = {self.name, *(stage.name for stage in self.stages)}
@@ -177,6 +183,12 @@ class Bench:
         """Return what the task puts on the board without targets, by the names of its keys; `options` as for `run`."""
         board = self.run(samples, learning=False, **options).board
         return {key.name: board[key] for key in self.spec.provides}
+
+
+def without_clip_keys(sample: Sample) -> Sample:
+    """Return a frame without the ground truth of the whole clip."""
+    values = {key: value for key, value in sample.scene.values.items() if not key.of_clip}
+    return replace(sample, scene=replace(sample.scene, values=values))
 
 
 def set_up(spec: TaskSpec, options: Mapping[str, Any], vocabulary: Vocabulary) -> Bench:

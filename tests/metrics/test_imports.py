@@ -9,6 +9,7 @@ FREE_OF_TORCH = (
     "attributes",
     "coco",
     "dense_captions",
+    "events",
     "meshes",
     "mot",
     "panoptic",

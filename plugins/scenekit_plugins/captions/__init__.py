@@ -22,8 +22,8 @@ from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
 from scenekit_plugins.captions.evaluator import CaptionEvaluator
 from scenekit_plugins.captions.head import CaptionHead, described_keys
-from scenekit_plugins.captions.pretrained import architecture
-from scenekit_plugins.captions.tokenizer import grown, trained
+from scenekit_plugins.texts.pretrained import architecture
+from scenekit_plugins.texts.tokenizer import grown, trained
 
 
 def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:

@@ -21,12 +21,12 @@ from scenekit.ops.losses import safe_mean
 from scenekit.ops.rng import generator
 from scenekit.structures import Captions, ImageBatch, Regions
 from scenekit_plugins.captions.config import CaptionConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, GeneratedTokens, teacher_forcing
-from scenekit_plugins.captions.lstm import LstmDecoder
-from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names
-from scenekit_plugins.captions.transformer import TransformerDecoder
 from scenekit_plugins.layers import init_for_relu
 from scenekit_plugins.region_encoder import PIXELS, RegionEncoder, crops
+from scenekit_plugins.texts.decoder import CaptionDecoder, GeneratedTokens, teacher_forcing
+from scenekit_plugins.texts.lstm import LstmDecoder
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer, of_names
+from scenekit_plugins.texts.transformer import TransformerDecoder
 
 STREAMS: dict[Key[Any, Any], tuple[Stream, str]] = {PHRASE_CAPTIONS: (PHRASES, "phrase"), CAPTIONS: (OBJECTS, "object")}
 """Stream and name of the loss of each key."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scenekit.data.clips import ClipSamples, clips
 from scenekit.data.datasets import SampleSet, dataset
 from scenekit.data.relabel import mapped, mapped_scene
 from scenekit.data.sample import Sample
@@ -77,7 +78,10 @@ def opened(config: DatasetConfig, space: LabelSpace | None = None) -> SampleSet:
         InputError: If the data set or one of its options is unknown, its files cannot be used, or the label space lacks
             one of its names.
     """
-    data = dataset(config.name, config.split, **config.options)
+    if config.clip_frames is None:
+        data = dataset(config.name, config.split, **config.options)
+    else:
+        data = ClipSamples(clips(config.name, config.split, **config.options), config.clip_frames)
     if space is not None:
         return MappedSet(data, label_map(data.vocabulary, space, config.section))
     if config.rename:

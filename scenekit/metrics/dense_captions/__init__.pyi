@@ -8,6 +8,8 @@ from .language import bleu_4 as bleu_4
 from .language import cider_d as cider_d
 from .language import language_score as language_score
 from .language import meteor as meteor
+from .language import meteor_of_sets as meteor_of_sets
 from .language import rouge_l as rouge_l
+from .language import set_score as set_score
 from .language import unigram_f as unigram_f
 from .language import words as words

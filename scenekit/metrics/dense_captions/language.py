@@ -24,6 +24,9 @@ Texts = Sequence[str]
 References = Sequence[Sequence[str]]
 LanguageScore = Callable[[Texts, References], Float[np.ndarray, " N"]]
 CorpusScore = Callable[[Texts, References], float]
+TextSet = tuple[Texts, References]
+SetScore = Callable[[Sequence[TextSet]], Float[np.ndarray, " S"]]
+"""A score of each of several sets of texts."""
 
 RECALL_WEIGHT, FRAGMENTATION, STEEPNESS = 0.9, 0.5, 3
 """alpha, gamma and beta of METEOR 1.0 (Lavie and Agarwal, METEOR, WMT 2007; first set in Banerjee and Lavie 2005)."""
@@ -86,9 +89,34 @@ def meteor(candidates: Texts, references: References) -> Float[np.ndarray, " N"]
         try:
             _, scores[rows] = program().compute_score(targets, {i: [_one_line(candidates[i])] for i in rows})
         except (OSError, ValueError) as cause:  # no answer, or no number
-            raise InputError(
-                f"METEOR's Java program failed ({cause}); it needs 2 GB of memory, or use unigram-F"
-            ) from cause
+            raise _meteor_failed(cause) from cause
+    return scores
+
+
+def meteor_of_sets(sets: Sequence[TextSet]) -> Float[np.ndarray, " S"]:
+    """Compute METEOR 1.5 of each set of texts, whose matches are counted together (see `meteor`).
+
+    Args:
+        sets: Texts and their references; a text without words matches nothing.
+
+    Returns:
+        Fractions; 0 for a set without texts.
+
+    Raises:
+        InputError: As for `meteor`.
+    """
+    program, scores = _meteor_program(), np.zeros(len(sets))
+    rows = [i for i, (texts, _) in enumerate(sets) if texts]
+    if not rows:
+        return scores
+    try:
+        scorer = program()
+        for i in rows:
+            texts, references = sets[i]
+            targets = {n: [_some_words(text, "z") for text in group] for n, group in enumerate(references)}
+            scores[i] = scorer.compute_score(targets, {n: [_some_words(t, "x")] for n, t in enumerate(texts)})[0]
+    except (OSError, ValueError) as cause:
+        raise _meteor_failed(cause) from cause
     return scores
 
 
@@ -111,6 +139,18 @@ def language_score(name: str) -> LanguageScore:
     if name not in LANGUAGE_SCORES:
         raise InputError(f"unknown language score {name!r}{nearest(name, LANGUAGE_SCORES)}")
     return LANGUAGE_SCORES[name]
+
+
+def set_score(name: str) -> SetScore | None:
+    """Return how the language score of a name is computed of a set of texts.
+
+    Args:
+        name: One of `LANGUAGE_SCORES`.
+
+    Returns:
+        The function; None where it is the mean over the texts.
+    """
+    return meteor_of_sets if name == "METEOR" else None
 
 
 def cider_d(candidates: Texts, references: References) -> float:
@@ -219,6 +259,15 @@ def _meteor_program() -> Any:
             "METEOR needs pycocoevalcap, which scenekit does not install, as it is under the LGPL and the GPL: "
             "pip install pycocoevalcap, or use unigram-F"
         ) from cause
+
+
+def _meteor_failed(cause: Exception) -> InputError:
+    return InputError(f"METEOR's Java program failed ({cause}); it needs 2 GB of memory, or use unigram-F")
+
+
+def _some_words(text: str, letter: str) -> str:
+    """Return the text as the Java program reads it; a word of one letter, which matches nothing, for no words."""
+    return _one_line(text) if words(text) else 20 * letter
 
 
 def _one_line(text: str) -> str:

@@ -71,7 +71,7 @@ def run_through(bench: Bench, samples: Sequence[Sample]) -> None:
     """Train and predict on regions near the ground truth, then on detections."""
     for given in (True, False):
         check_losses(bench.learn(samples, given=given))
-        bench.model.scenes(bench.run(samples, learning=False, given=given))
+        bench.scenes(bench.run(samples, learning=False, given=given))
 
 
 def check_losses(losses: Mapping[str, Tensor]) -> None:

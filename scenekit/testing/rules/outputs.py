@@ -140,7 +140,7 @@ def scenes(bench: Bench, factor: float = 1.0, labels: Sequence[int] | None = Non
     batch, targets = bench.batch(bench.samples(labels=labels))
     originals = tuple((round(factor * height), round(factor * width)) for height, width in batch.sizes)
     outputs = bench.model(replace(batch, original_sizes=originals), given=bench.regions(targets, learning=False))
-    return bench.model.scenes(outputs)
+    return bench.scenes(outputs)
 
 
 def _check_round_trip(scene: Scene, keys: Sequence[Key[Any, Any]]) -> None:

@@ -21,10 +21,10 @@ from scenekit.visualization import draw_layers
 from scenekit.weights.transfer import transfer
 from scenekit_plugins.captions import prepared, texts_of
 from scenekit_plugins.captions.config import CaptionConfig, TokenizerConfig
-from scenekit_plugins.captions.decoder import GeneratedTokens
 from scenekit_plugins.captions.draw import LONGEST, described_regions, draw_captions, region_texts
 from scenekit_plugins.captions.head import CaptionHead, uniform_numbers
-from scenekit_plugins.captions.tokenizer import CaptionTokenizer, word_level
+from scenekit_plugins.texts.decoder import GeneratedTokens
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer, word_level
 from tests.tiny import VOCABULARY, batch, config, sample
 
 SMALL = {"lstm": {"features": 16, "width": 16}, "score_threshold": 0.0}

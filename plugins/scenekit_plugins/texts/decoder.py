@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from scenekit.model.head import ParameterNames
-from scenekit_plugins.captions.config import SearchConfig
-from scenekit_plugins.captions.tokenizer import CaptionTokenizer
+from scenekit_plugins.texts.config import SearchConfig
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from scenekit.errors import InputError
 from scenekit.model.head import AxisNames
-from scenekit_plugins.captions.config import SearchConfig, TransformerConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, GeneratedTokens, zero_linear
-from scenekit_plugins.captions.pretrained import network_like, pretrained_network, transformers
-from scenekit_plugins.captions.search import drawn_tokens
-from scenekit_plugins.captions.tokenizer import CaptionTokenizer
+from scenekit_plugins.texts.config import SearchConfig, TransformerConfig
+from scenekit_plugins.texts.decoder import CaptionDecoder, GeneratedTokens, zero_linear
+from scenekit_plugins.texts.pretrained import network_like, pretrained_network, transformers
+from scenekit_plugins.texts.search import drawn_tokens
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer
 
 
 class TransformerDecoder(CaptionDecoder):

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from scenekit.errors import InputError
-from scenekit_plugins.captions.config import StoredTokenizer
+from scenekit_plugins.texts.config import StoredTokenizer
 
 MAX_REASON = 200
 """Characters of the library's own messages that an error repeats."""

@@ -12,17 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scenekit.errors import InputError
-from scenekit_plugins.captions.config import (
-    CaptionConfig,
+from scenekit_plugins.captions.config import CaptionConfig
+from scenekit_plugins.texts.config import (
     LstmConfig,
     SearchConfig,
     StoredTokenizer,
     TokenizerConfig,
     TransformerConfig,
 )
-from scenekit_plugins.captions.decoder import CaptionDecoder, GeneratedTokens, teacher_forcing
-from scenekit_plugins.captions.lstm import LstmDecoder
-from scenekit_plugins.captions.tokenizer import CaptionTokenizer, trained, word_level
+from scenekit_plugins.texts.decoder import CaptionDecoder, GeneratedTokens, teacher_forcing
+from scenekit_plugins.texts.lstm import LstmDecoder
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer, trained, word_level
 
 TOKENIZER = CaptionTokenizer(word_level(["red", "blue", "cup", "ball"]))
 CHANNELS, SIDE, SEEN, LIMIT, ROWS = 4, 3, 2, 5, 7
@@ -41,7 +41,7 @@ def made(kind: str, loudness: float = 1.0, **options: Any) -> CaptionDecoder:
     if kind == "lstm":
         decoder = LstmDecoder(CHANNELS * SIDE**2, TOKENIZER, LstmConfig(features=8, width=8, layers=2, **options), SEEN)
     else:
-        transformer = pytest.importorskip("scenekit_plugins.captions.transformer")
+        transformer = pytest.importorskip("scenekit_plugins.texts.transformer")
         pytest.importorskip("transformers")
         config = TransformerConfig(width=8, heads=2, layers=2, **options)
         decoder = transformer.TransformerDecoder(CHANNELS, SIDE, LIMIT, TOKENIZER, config, SEEN)
@@ -209,8 +209,8 @@ def pretrained(tmp_path: Path) -> Path:
 
 
 def test_pretrained_decoders_by_name(pretrained: Path) -> None:
-    from scenekit_plugins.captions.pretrained import architecture, pretrained_network, pretrained_tokenizer
-    from scenekit_plugins.captions.transformer import TransformerDecoder
+    from scenekit_plugins.texts.pretrained import architecture, pretrained_network, pretrained_tokenizer
+    from scenekit_plugins.texts.transformer import TransformerDecoder
 
     stored = pretrained_tokenizer(str(pretrained))
     assert (stored.start, stored.end, stored.pad, stored.unknown) == ("<start>", "<end>", "<end>", None)
@@ -231,8 +231,8 @@ def test_pretrained_decoders_by_name(pretrained: Path) -> None:
 
 
 def test_wrong_names_are_told(tmp_path: Path, pretrained: Path) -> None:
-    from scenekit_plugins.captions.pretrained import pretrained_network, pretrained_tokenizer
-    from scenekit_plugins.captions.transformer import TransformerDecoder
+    from scenekit_plugins.texts.pretrained import pretrained_network, pretrained_tokenizer
+    from scenekit_plugins.texts.transformer import TransformerDecoder
 
     nowhere = str(tmp_path / "nowhere")
     with pytest.raises(InputError, match="cannot be loaded as a language model of transformers"):
@@ -253,7 +253,7 @@ def test_without_transformers_it_says_what_to_install(monkeypatch: pytest.Monkey
 
 
 def made_without() -> CaptionDecoder:
-    from scenekit_plugins.captions.transformer import TransformerDecoder
+    from scenekit_plugins.texts.transformer import TransformerDecoder
 
     return TransformerDecoder(CHANNELS, SIDE, LIMIT, TOKENIZER, TransformerConfig())
 

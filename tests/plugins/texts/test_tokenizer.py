@@ -11,8 +11,8 @@ import pytest
 from scenekit.errors import InputError
 from scenekit.metrics.dense_captions.language import words
 from scenekit.structures import Vocabulary
-from scenekit_plugins.captions.config import StoredTokenizer, TokenizerConfig
-from scenekit_plugins.captions.tokenizer import CaptionTokenizer, of_names, trained, word_level, words_of
+from scenekit_plugins.texts.config import StoredTokenizer, TokenizerConfig
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer, of_names, trained, word_level, words_of
 
 TEXTS = ["A red cup.", "a red cup on the table", "the cup", "zebra"]
 STRANGE = [

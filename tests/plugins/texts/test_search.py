@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from scenekit_plugins.captions.config import SearchConfig
-from scenekit_plugins.captions.decoder import GeneratedTokens
-from scenekit_plugins.captions.search import SpecialTokens, drawn_tokens, search, select, warped
+from scenekit_plugins.texts.config import SearchConfig
+from scenekit_plugins.texts.decoder import GeneratedTokens
+from scenekit_plugins.texts.search import SpecialTokens, drawn_tokens, search, select, warped
 
 PAD, START, END, A, B = range(5)
 SPECIAL = SpecialTokens(START, END, PAD)

@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from scenekit.model.head import AxisNames, rows_by_name
-from scenekit_plugins.captions.config import LstmConfig, SearchConfig
-from scenekit_plugins.captions.decoder import CaptionDecoder, GeneratedTokens, zero_linear
-from scenekit_plugins.captions.search import SpecialTokens, search
-from scenekit_plugins.captions.tokenizer import CaptionTokenizer
+from scenekit_plugins.texts.config import LstmConfig, SearchConfig
+from scenekit_plugins.texts.decoder import CaptionDecoder, GeneratedTokens, zero_linear
+from scenekit_plugins.texts.search import SpecialTokens, search
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer
 
 State = tuple[Tensor, Tensor]
 """Hidden state (h) and cell state (c) of every layer: [N L D], rows first."""

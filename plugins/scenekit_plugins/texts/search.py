@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from scenekit.structures.tensors import map_tensors
-from scenekit_plugins.captions.config import SearchConfig
-from scenekit_plugins.captions.decoder import GeneratedTokens
+from scenekit_plugins.texts.config import SearchConfig
+from scenekit_plugins.texts.decoder import GeneratedTokens
 
 Step = Callable[[Any, Int[Tensor, " N"]], tuple[Float[Tensor, "N V"], Any]]
 """(state, tokens) -> (log-probabilities of the next tokens, the next state).

@@ -16,8 +16,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from scenekit.errors import InputError
 from scenekit.structures import Vocabulary
-from scenekit_plugins.captions.config import StoredTokenizer, TokenizerConfig
-from scenekit_plugins.captions.pretrained import pretrained_tokenizer
+from scenekit_plugins.texts.config import StoredTokenizer, TokenizerConfig
+from scenekit_plugins.texts.pretrained import pretrained_tokenizer
 
 PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
 

@@ -1,0 +1,205 @@
+"""The network: slots of time look at the cells of frames, and each gives a span and its features.
+
+Letters: K clips, F frames of the longest, G cells of a frame, D width, DD twice that, S slots of the longest clip, H
+heads, N events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scenekit_plugins.events.config import EventConfig
+
+SPREADS = (0.3, 1.0, 3.0, 10.0)
+"""Seconds within which heads look around their slot at first, one after the other."""
+
+LENGTH = 1.5
+"""Seconds that a slot's span is long at first."""
+
+PERIODS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+"""Seconds of the waves that tell times apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the network makes of clips."""
+
+    memory: Float[Tensor, "K F G D"]
+    """Features of each cell."""
+    times: Float[Tensor, "K F"]
+    """Seconds of each frame from the first of its clip."""
+    there: Bool[Tensor, "K F"]
+    """Which frames there are; the others pad shorter clips."""
+    centers: Float[Tensor, "K S"]
+    """Seconds of each slot."""
+    used: Bool[Tensor, "K S"]
+    """Which slots there are."""
+    slots: Float[Tensor, "K S D"]
+    """Features of each slot."""
+    logits: Float[Tensor, "K S"]
+    """Of there being an event."""
+    spans: Float[Tensor, "K S 2"]
+    """Start and end, in seconds from the first frame."""
+
+
+class Attention(nn.Module):
+    """Queries at times that look at the cells of all frames, each head mostly at those within its own span of time."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.out, self.dropout = nn.Linear(width, width), dropout
+        spreads = [SPREADS[head % len(SPREADS)] for head in range(heads)]
+        self.log_spread = nn.Parameter(torch.tensor(spreads).log())
+
+    def forward(
+        self,
+        queries: Float[Tensor, "K S D"],
+        memory: Float[Tensor, "K F G D"],
+        away: Float[Tensor, "K S F"],
+        there: Bool[Tensor, "K #S F"],
+    ) -> Float[Tensor, "K S D"]:
+        """Return what each query sees; `away` are the seconds from it to each frame."""
+        cells = memory.shape[2]
+        spread = self.log_spread.exp()[None, :, None, None]
+        bias = (-0.5 * (away[:, None] / spread) ** 2).masked_fill(~there[:, None], -torch.inf)
+        bias = bias[..., None].expand(-1, -1, -1, -1, cells).flatten(3)  # H, S, F G
+        q = self._split(self.query(queries))
+        k, v = map(self._split, self.key_value(memory.flatten(1, 2)).chunk(2, dim=-1))
+        dropout = self.dropout if self.training else 0.0
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), dropout_p=dropout)
+        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
+        return out
+
+    def _split(self, values: Float[Tensor, "K T D"]) -> Float[Tensor, "K H T d"]:
+        count, length, width = values.shape
+        return values.reshape(count, length, self.heads, width // self.heads).transpose(1, 2)
+
+
+class Layer(nn.Module):
+    """Slots look at each other, then at the cells."""
+
+    def __init__(self, config: EventConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.among = nn.MultiheadAttention(width, config.heads, config.dropout, batch_first=True)
+        self.at_cells = Attention(width, config.heads, config.dropout)
+        self.inner = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, slots: Float[Tensor, "K S D"], sight: tuple[Tensor, Tensor, Tensor], unused: Bool[Tensor, "K S"]
+    ) -> Float[Tensor, "K S D"]:
+        """Return new features of the slots; `sight` is what `Attention` takes beside the queries."""
+        x = self.norms[0](slots)
+        slots = slots + self.dropout(self.among(x, x, x, key_padding_mask=unused, need_weights=False)[0])
+        slots = slots + self.dropout(self.at_cells(self.norms[1](slots), *sight))
+        out: Tensor = slots + self.dropout(self.inner(self.norms[2](slots)))
+        return out
+
+
+class EventNetwork(nn.Module):
+    """From cells of frames to slots with spans, and to the features of spans that are described."""
+
+    def __init__(self, inputs: int, cells: int, config: EventConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.config = config
+        self.cells = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, width))
+        self.place = nn.Parameter(0.02 * torch.randn(cells, width))
+        self.time = nn.Linear(2 * len(PERIODS), width)
+        self.motion = nn.ModuleList(_along_time(width) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.slot = nn.Parameter(0.5 * torch.randn(config.slots, width))
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.score, self.span = nn.Linear(width, 1), nn.Linear(width, 2)
+        self.describing = Attention(width, config.heads, config.dropout)
+        self.describe_norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        nn.init.constant_(self.score.bias, -2.0)
+        nn.init.zeros_(self.span.weight)
+        nn.init.zeros_(self.span.bias)
+
+    def forward(self, cells: Sequence[Float[Tensor, "f G C"]], times: Sequence[Float[Tensor, " f"]]) -> Sight:
+        """Look at clips."""
+        padded = nn.utils.rnn.pad_sequence(list(cells), batch_first=True)
+        clock = nn.utils.rnn.pad_sequence([row - row[0] for row in times], batch_first=True)
+        counts = padded.new_tensor([len(row) for row in cells])
+        there = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
+        memory = self._memory(padded, clock, there)
+        centers, used = self._centers([float(row[-1] - row[0]) for row in times], padded)
+        slots = self.slot.repeat(centers.shape[1] // len(self.slot), 1) + self.time(waves(centers))
+        away = centers[:, :, None] - clock[:, None]
+        for layer in self.layers:
+            slots = layer(slots, (memory, away, there[:, None]), ~used)
+        moved = self.span(slots)
+        middle = centers + moved[..., 0] * self.config.step
+        half = 0.5 * LENGTH * moved[..., 1].clamp(-8, 8).exp()
+        spans = torch.stack((middle - half, middle + half), dim=-1)
+        return Sight(memory, clock, there, centers, used, slots, self.score(slots)[..., 0], spans)
+
+    def _memory(
+        self, cells: Float[Tensor, "K F G C"], times: Float[Tensor, "K F"], there: Bool[Tensor, "K F"]
+    ) -> Float[Tensor, "K F G D"]:
+        """Return features of cells that know what moves: convolutions along time, in each cell by itself."""
+        x = self.cells(cells) + self.place
+        known = there[:, :, None, None]
+        for norm, conv in zip(self.norms, self.motion, strict=True):
+            y = (norm(x) * known).permute(0, 2, 3, 1).flatten(0, 1)  # K G, D, F
+            x = x + conv(y).unflatten(0, (len(x), -1)).permute(0, 3, 1, 2)
+        out: Tensor = (x + self.time(waves(times))[:, :, None]) * known
+        return out
+
+    def _centers(self, lengths: Sequence[float], like: Tensor) -> tuple[Float[Tensor, "K S"], Bool[Tensor, "K S"]]:
+        """Return the times of the slots, and which there are."""
+        counts = [1 + math.floor(length / self.config.step + 1e-6) for length in lengths]
+        steps = torch.arange(max(counts), device=like.device).repeat_interleave(self.config.slots)
+        used = steps < torch.tensor(counts, device=like.device)[:, None]
+        return (steps * self.config.step).to(like.dtype).expand(len(counts), -1), used
+
+    def described(
+        self,
+        sight: Sight,
+        clips: Tensor,
+        slots: Float[Tensor, "N D"],
+        spans: Float[Tensor, "N 2"],
+    ) -> Float[Tensor, "N DD"]:
+        """Return features to describe events from: those of the slots, then what these see within the spans."""
+        times, there = sight.times[clips], sight.there[clips]
+        outside = torch.maximum(spans[:, :1] - times, times - spans[:, 1:]).clamp(min=0)
+        nearest = outside.masked_fill(~there, torch.inf).amin(dim=1, keepdim=True)
+        within = there & (outside <= torch.maximum(nearest, nearest.new_tensor(1e-6)))
+        away = 0.5 * (spans.sum(dim=1, keepdim=True)) - times
+        seen = self.describing(slots[:, None], sight.memory[clips], away[:, None], within[:, None])[:, 0]
+        return torch.cat([norm(part) for norm, part in zip(self.describe_norms, (slots, seen), strict=True)], dim=1)
+
+
+def _along_time(width: int) -> nn.Sequential:
+    """Build a convolution along time, of each number by itself, and a layer that mixes them: [N D F] -> [N D F]."""
+    return nn.Sequential(
+        nn.Conv1d(width, width, 5, padding=2, groups=width),
+        nn.Conv1d(width, width, 1),
+        nn.GELU(),
+        nn.Conv1d(width, width, 1),
+    )
+
+
+def waves(times: Float[Tensor, "*any"]) -> Float[Tensor, "*any W"]:
+    """Return sine and cosine of times for each period.
+
+    Args:
+        times: In seconds.
+
+    Returns:
+        Numbers from -1 to 1.
+    """
+    angles = 2 * math.pi * times[..., None] / times.new_tensor(PERIODS)
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)

@@ -1,0 +1,1 @@
+"""Tokenizers and decoders of texts, which several tasks generate."""
