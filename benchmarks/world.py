@@ -1,6 +1,6 @@
 """Measure maps of synthetic clips: `OMP_NUM_THREADS=1 python benchmarks/world.py [--clips 30] [--scenes FOLDER]`.
 
-Each clip is visited twice by a camera whose poses are known; nothing moves but the camera, and between the visits one
+Each clip of the test split is visited twice by a camera whose poses are known; nothing moves but the camera, and between the visits one
 or two objects are moved, and up to one each added and removed. Maps are built of the ground truth of the frames, of
 the ground truth with stated noise, and of the predictions of a model, without and with the depth of the images, if the
 model reads it. Against the ground truth: which objects the map has, how many of its objects are doubles or none, how
@@ -188,7 +188,7 @@ def clips_of(visit: int, arguments: argparse.Namespace) -> Any:
     options = {"frames": FRAMES, "rate": RATE, "keys": KEYS, "still": True, "visit": visit}
     if arguments.scenes is not None:
         options["cache"] = str(arguments.scenes / "clips")
-    return sk.clips("synthetic_clips", "val", **options)
+    return sk.clips("synthetic_clips", "test", **options)
 
 
 def truth_scenes(noise: Noise | None, clips: Any, index: int, visit: int) -> list[sk.Scene]:

@@ -78,7 +78,7 @@ def test_what_is_refused_before_the_model_is_loaded(run, refused, bag: Path, tmp
     same = run("predict", bag, "--topic", RAW, "--out", bag, *none)
     assert same.status == 2 and "is the file that is read; name another file" in same.err
     other = run("predict", bag, "--topic", RAW, "--out", "x.gif", *none)
-    assert other.status == 2 and "expected a folder, or a file with .mp4, .m4v, .mov, .mkv, .mcap" in other.err
+    assert other.status == 2 and "expected a folder, or a file with .mp4, .m4v, .mov, .mkv, .txt, .mcap" in other.err
     photo = tmp_path / "photo.png"
     photo.touch()
     assert "--topic is for bags, and cannot be used with images" in refused("predict", photo, "--topic", RAW, *none)

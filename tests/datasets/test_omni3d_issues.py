@@ -218,7 +218,7 @@ def test_two_files_with_one_id(tmp_path: Path) -> None:
         ({"categories": ["cars"]}, "categories names 'cars'; did you mean 'car'"),
         ({"categories": []}, "expected names of classes such as"),
         ({"boxes": "tigth"}, "input should be 'tight', 'trunc' or 'proj', got 'tigth'"),
-        ({"keys": ["depth"]}, "Omni3D's files have no labels 'depth'"),
+        ({"keys": ["masks"]}, "Omni3D's files have no labels 'masks'"),
         ({"faulty": "ignore"}, "option 'faulty': input should be 'refuse' or 'skip'"),
     ],
 )

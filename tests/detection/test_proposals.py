@@ -47,8 +47,10 @@ from scenekit.recipe import InputConfig, ModelConfig
 from scenekit.structures import Geometry, ImageBatch, ImageOrigin, Vocabulary
 from tests.tiny import SIZE, VOCABULARY, config, sample
 
-HAS_OPENCV = importlib.util.find_spec("cv2") is not None
-needs_opencv = pytest.mark.skipif(not HAS_OPENCV, reason='needs OpenCV: pip install "scenekit[selective-search]"')
+HAS_OPENCV = importlib.util.find_spec("cv2") is not None and hasattr(importlib.import_module("cv2"), "ximgproc")
+needs_opencv = pytest.mark.skipif(
+    not HAS_OPENCV, reason='needs OpenCV with its extra modules: pip install "scenekit[selective-search]"'
+)
 INPUT = InputConfig(min_size=48, max_size=64, divisor=1)
 CORE = Core(8, (4, 8, 16, 32, 64), Vocabulary(("cup",)), input=INPUT)
 
