@@ -156,7 +156,7 @@ def evaluate(
                     for measure in of_clips:
                         with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
                             measure.update_clip(target, whole)
-                elif not sample.frames and of_images:
+                elif not sample.frames and (of_images or not measures):
                     scene = target.scene
                     passes = Passes(model, sample.image, asked, scene.camera, scene.path, target.id, target.inputs)
                     for measure in of_images:
