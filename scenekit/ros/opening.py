@@ -53,7 +53,7 @@ class BagNotes:
 
 
 def note_damage(notes: BagNotes, topic: str, error: InputError) -> None:
-    """Note the first message of a topic that is damaged.
+    """Report the first message of a topic that is damaged.
 
     Args:
         notes: Gets the line.

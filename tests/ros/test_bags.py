@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,12 @@ from rosbags.typesys import Stores, get_typestore
 
 import scenekit as sk
 from scenekit.errors import InputError
+from scenekit.io.ranges import check_range
 from scenekit.ros.definitions import typestore
+from scenekit.ros.headers import SECOND
 from scenekit.ros.values import rosbags_message
 from tests.ros.recording import CLOUD, IMAGE, INFO, TF, Message, cloud, header, image, info, noise, record, tf
+from tests.world.posed import looking, scene_of
 
 RAW, CAMERA, DEPTH, LIDAR = "/cam/image_raw", "/cam/camera_info", "/cam/depth", "/lidar"
 OPTICAL = (-0.5, 0.5, -0.5, 0.5)
@@ -65,7 +70,7 @@ def test_all_that_comes_with_an_image(tmp_path: Path, storage: str, distro: str)
         assert frame.moment.time == frame.header.stamp / 1e9 and frame.source == str(path)
         # x of odom is forward: the camera's z; its position is that of the robot, 1 m up
         expected = [[0.0, 0.0, 1.0, number], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]]
-        torch.testing.assert_close(frame.moment.pose, torch.tensor(expected), atol=1e-5, rtol=0)
+        torch.testing.assert_close(frame.moment.pose, torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0)
         assert frame.camera.matrix.tolist() == [[10.0, 0.0, 4.0], [0.0, 10.0, 3.0], [0.0, 0.0, 1.0]]
         torch.testing.assert_close(frame.inputs["depth"], torch.full((6, 8), 1.0 + number / 1000))
         # 0.5 m ahead of the camera, 1 m above, 3 m ahead and 1 m to the right of itself; 0.1 m driven in 0.01 s
@@ -82,14 +87,58 @@ def test_depth_and_points_too_far_in_time_are_absent(tmp_path: Path) -> None:
 def test_a_part_of_the_images(tmp_path: Path) -> None:
     path = record(tmp_path / "run", drive(8))
     frames, _ = read_bag(path, RAW, start=0.1, stop=0.6, every=2, depth_topic=DEPTH)
-    assert [frame.moment.number for frame in frames] == [2, 4]
-    assert [round(float(frame.inputs["depth"][0, 0]), 3) for frame in frames] == [1.002, 1.004]
+    assert [frame.moment.number for frame in frames] == [1, 3, 5]  # counted from the first one, as of videos
+    assert [round(float(frame.inputs["depth"][0, 0]), 3) for frame in frames] == [1.001, 1.003, 1.005]
     opened = sk.bag(path, RAW)
     assert opened.count == 8 and opened.rate == pytest.approx(8 / 0.74)
-    with pytest.raises(InputError, match="expected seconds from 0, a stop after the start"):
-        sk.bag(path, RAW, start=2.0, stop=1.0)
     with pytest.raises(InputError, match="tolerance: expected seconds from 0, got -1"):
         sk.bag(path, RAW, tolerance=-1.0)
+
+
+@pytest.mark.parametrize(
+    "options", [{"start": 2.0, "stop": 1.0}, {"start": -1.0}, {"stop": float("nan")}, {"every": 0}, {"every": True}]
+)
+def test_a_range_is_refused_as_that_of_a_video(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as expected:
+        check_range(**{"start": None, "stop": None, "every": 1, **options})
+    with pytest.raises(InputError) as error:
+        sk.bag(record(tmp_path / "run", drive(1)), RAW, **options)
+    assert str(error.value) == str(expected.value)
+
+
+def test_positions_of_a_map_projection_keep_their_millimetres(tmp_path: Path) -> None:
+    """Through the frame, a scene, its JSON, a map and its JSON; float32 has steps of 0.5 m there."""
+    place = (4512345.678, 512345.123, 0.25)
+    messages: list[Message] = [
+        ("/tf_static", TF, 1, tf(0, "map", "optical", place)),
+        (RAW, IMAGE, 1, image(1, noise())),
+    ]
+    ((frame,), _) = read_bag(record(tmp_path / "run", messages))
+    assert tuple(frame.moment.pose[:3, 3].tolist()) == place
+    scene = sk.Scene((6, 8), sk.Vocabulary(()), moment=frame.moment, camera=sk.Camera(torch.eye(3)))
+    again = sk.Scene.from_json(json.loads(json.dumps(scene.to_json())))
+    assert again.moment is not None and again.moment.pose is not None
+    assert tuple(again.moment.pose[:3, 3].tolist()) == place
+    world = sk.World()
+    world.add(replace(scene_of([], looking((0, 0, 1), (1, 0, 1))), moment=again.moment))
+    assert tuple(sk.World.from_json(json.loads(json.dumps(world.to_json()))).views[-1].position.tolist()) == place
+
+
+def test_transforms_far_from_the_range_are_not_kept(tmp_path: Path) -> None:
+    """Those beside it are, as poses within it lie between them."""
+    far: list[Message] = [
+        ("/tf", TF, 100, tf(time, "odom", "base", ((time - 100) * 10, 0, 0))) for time in range(60, 140)
+    ]
+    messages = [one for one in drive(8) if one[0] != "/tf"]
+    path = record(tmp_path / "run", sorted([*messages, *far], key=lambda one: one[2]))
+    opened = sk.bag(path, RAW, start=0.2, stop=0.6, on_note=print)
+    (track,) = (track for track in opened.poses.buffer._tracks.values() if not track.static)
+    assert sorted(track.poses) == [100 * SECOND, 101 * SECOND]
+    whole = {frame.moment.number: frame.moment.pose for frame in sk.bag(path, RAW, on_note=print)}
+    part = {frame.moment.number: frame.moment.pose for frame in opened}
+    assert list(part) == [2, 3, 4, 5]
+    for number, pose in part.items():
+        torch.testing.assert_close(pose, whole[number], atol=0, rtol=0)
 
 
 def test_distorted_images_are_rectified_and_noted_once(tmp_path: Path) -> None:
@@ -147,6 +196,50 @@ def test_images_outside_of_the_transforms_have_no_points(tmp_path: Path) -> None
     frames, lines = read_bag(path, RAW, points_topic=LIDAR, world_frame="base")
     assert ["points" in frame.inputs for frame in frames] == [True, True, False, False]
     assert lines == [line for line in lines if line.startswith("images without points: the transform from 'lidar'")]
+
+
+def spoiled(message: Message, **values: Any) -> Message:
+    """A message with other values."""
+    topic, kind, time, before = message
+    return topic, kind, time, {**before, **values}
+
+
+def test_damaged_depth_and_points_leave_their_images(tmp_path: Path) -> None:
+    """The second of each has fewer bytes than pixels or points, as has the second image's depth alone."""
+    messages, seen = [], dict.fromkeys((DEPTH, LIDAR), 0)
+    for one in drive():
+        if one[0] in seen:
+            seen[one[0]] += 1
+        broken = one[0] in seen and seen[one[0]] in (2, 3)
+        messages.append(spoiled(one, data=np.zeros(3, np.uint8)) if broken else one)
+    frames, lines = read_bag(record(tmp_path / "run", messages), RAW, depth_topic=DEPTH, points_topic=LIDAR)
+    assert [sorted(frame.inputs) for frame in frames] == [["depth", "points"], [], [], ["depth", "points"]]
+    assert [line.split(" at ")[0] for line in lines[1:]] == [
+        f"damaged messages are left out: {DEPTH}",
+        f"damaged messages are left out: {LIDAR}",
+    ]
+
+
+def test_depth_in_an_unknown_encoding_is_refused_at_once(tmp_path: Path) -> None:
+    messages = [spoiled(one, encoding="64FC1") if one[0] == DEPTH else one for one in drive(2)]
+    with pytest.raises(InputError, match=f"{DEPTH}: depth with the encoding '64FC1' is unknown"):
+        sk.bag(record(tmp_path / "run", messages), RAW, depth_topic=DEPTH)
+
+
+@pytest.mark.parametrize("topic", [RAW, DEPTH, LIDAR, CAMERA])
+def test_a_damaged_first_message_does_not_refuse_the_bag(tmp_path: Path, topic: str) -> None:
+    store, known = typestore(), {}
+    with Writer(tmp_path / "run", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for name, kind, time, values in drive():
+            first = name not in known
+            connection = known.setdefault(name, None) or writer.add_connection(name, kind, typestore=store)
+            known[name] = connection
+            data = bytes(store.serialize_cdr(rosbags_message(store, kind, values), kind))
+            writer.write(connection, round(time * SECOND), data[:30] if first and name == topic else data)
+    frames, lines = read_bag(tmp_path / "run", RAW, depth_topic=DEPTH, points_topic=LIDAR)
+    assert len(frames) == (3 if topic == RAW else 4)
+    (line,) = [line for line in lines if line.startswith("damaged messages are left out")]
+    assert f"{topic}: the message recorded at 100.0" in line and line.endswith(")")
 
 
 def test_damaged_messages_are_left_out(tmp_path: Path) -> None:
