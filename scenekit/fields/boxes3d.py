@@ -222,7 +222,8 @@ def _described_alike(
     """Return the descriptions of the same boxes whose rotations are the nearest to others."""
     for n in set(symmetry.tolist()) - {1}:
         rows = (symmetry == n).nonzero()[:, 0]
-        turned, sides = aligned(*(part[rows].detach().cpu().numpy() for part in (rotation, size, reference)), n)
+        rotations, sizes, references = (part[rows].detach().cpu().numpy() for part in (rotation, size, reference))
+        turned, sides = aligned(rotations, sizes, references, n)
         rotation = rotation.index_put((rows,), torch.from_numpy(turned).to(rotation))
         size = size.index_put((rows,), torch.from_numpy(sides).to(size))
     return rotation, size

@@ -43,9 +43,9 @@ def score_tracks(
     things = {scene.vocabulary.things for scene in (*targets, *predictions) if isinstance(scene, Scene)}
     if len(things) > 1:
         raise InputError("ground truth and tracks have different classes; relabel one of them")
-    columns = _objects(targets), _objects(predictions)
-    for label in sorted({*columns[0].classes.tolist(), *columns[1].classes.tolist()}):
-        part = _sequence(*(objects[objects.classes == label] for objects in columns), length=len(targets))
+    length, rows, own = len(targets), _objects(targets), _objects(predictions)
+    for label in sorted({*rows.classes.tolist(), *own.classes.tolist()}):
+        part = _sequence(rows[rows.classes == label], own[own.classes == label], length)
         scores.update(f"{name} {next(iter(things))[label]}".strip(), part)
     return scores
 

@@ -136,7 +136,9 @@ def test_scenes_that_are_no_stream(second: dict[str, Any], message: str) -> None
 def test_times_that_repeat_or_go_back_go_on(caplog: pytest.LogCaptureFixture) -> None:
     """Each such scene counts as a twentieth of a second later than the one before; the scenes keep their times."""
     stamps = [5.0, 5.1, 5.1, 5.2, 0.0, 0.1, -3.0]
-    stream = [replace(one, moment=Moment(stamp, n)) for n, (one, stamp) in enumerate(zip(crossing(7), stamps))]
+    stream = [
+        replace(one, moment=Moment(stamp, n)) for n, (one, stamp) in enumerate(zip(crossing(7), stamps, strict=True))
+    ]
     tracker = Fixed(*[numbers(0, 1)] * 7)
     with caplog.at_level(logging.WARNING):
         found = list(sk.track(stream, tracker, rate=20))
