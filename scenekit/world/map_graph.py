@@ -43,7 +43,7 @@ def node_of(world: World, item: MapObject, threshold: float) -> dict[str, Any]:
         "first_seen": item.first_seen,
         "last_seen": item.last_seen,
         "confirmed": world.is_confirmed(item),
-        **dict(said_of(item, threshold)),
+        **dict(elected_values(item, threshold)),
     }
 
 
@@ -54,7 +54,7 @@ def box_numbers(world: World, item: MapObject) -> dict[str, float]:
     return dict(zip(names, (*item.position.tolist(), *item.size.tolist(), *angles), strict=True))
 
 
-def said_of(item: MapObject, threshold: float) -> Iterator[tuple[str, Any]]:
+def elected_values(item: MapObject, threshold: float) -> Iterator[tuple[str, Any]]:
     """Yield what the sightings of an object say together, by the name of the key."""
     for name in item.votes:
         key = key_named(name)
@@ -95,5 +95,5 @@ def row_of(world: World, item: MapObject) -> dict[str, Any]:
         "sightings": item.sightings,
         "first_seen": item.first_seen,
         "last_seen": item.last_seen,
-        **dict(said_of(item, 0.5)),
+        **dict(elected_values(item, 0.5)),
     }

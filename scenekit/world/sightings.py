@@ -57,8 +57,8 @@ class Sightings:
     """Rows among the objects of the scene."""
     count: int
     """Number of objects of the scene, N."""
-    ids: tuple[int, ...]
-    """Identities in the scene."""
+    tracks: tuple[int | None, ...]
+    """Tracks in the stream of the scene, None for sightings without a lasting identity."""
     labels: tuple[str, ...]
     """Class names."""
     scores: Float[np.ndarray, " K"]
@@ -93,12 +93,12 @@ class Sightings:
 
 def sightings_in(scene: Scene, options: WorldOptions) -> Sightings:
     """Return the sightings of a scene with a pose and 3D boxes."""
-    check_scene(scene)
+    check_scene(scene, options)
     assert scene.moment is not None and scene.moment.pose is not None
     pose = scene.moment.pose.detach().cpu().double().numpy()
     camera = camera_of(scene)
     matrix = camera.matrix.detach().cpu().double().numpy()
-    view = View(scene.moment.time, pose, matrix, scene.size, camera.assumed)
+    view = View(scene.moment.time, pose, matrix, scene.size, camera.assumed, scene.moment.number)
     rows = sighted_rows(scene, options)
     boxes, names = scene[BOXES3D][torch.from_numpy(rows)], scene.names()
     parts = (part.detach().cpu().double().numpy() for part in (boxes.center, boxes.size, boxes.rotation))
@@ -110,7 +110,7 @@ def sightings_in(scene: Scene, options: WorldOptions) -> Sightings:
         view,
         rows,
         len(scene.objects),
-        tuple(scene.objects.ids[torch.from_numpy(rows)].tolist()),
+        tuple(tracks_of(scene, rows, options)),
         tuple(names[row] for row in found),
         scores_of(scene)[rows],
         **placed,
@@ -120,7 +120,7 @@ def sightings_in(scene: Scene, options: WorldOptions) -> Sightings:
     )
 
 
-def check_scene(scene: Scene) -> None:
+def check_scene(scene: Scene, options: WorldOptions) -> None:
     """Raise InputError unless a scene has what a map needs."""
     if scene.moment is None or scene.moment.pose is None:
         raise InputError(
@@ -132,6 +132,11 @@ def check_scene(scene: Scene) -> None:
         raise InputError(
             f"the scene has no {BOXES3D.name!r}, so that its objects have no place in metres; predict with a model that"
             " has a task for 3D boxes, such as small, without leaving it out"
+        )
+    if options.tracked and not scene.tracked and len(scene.objects):
+        raise InputError(
+            "the scene has no tracks, but the map was built with tracked=True; pass its stream through sk.track"
+            " (`scenekit predict --track`), or leave the option out"
         )
 
 
@@ -154,6 +159,13 @@ def sighted_rows(scene: Scene, options: WorldOptions) -> Int[np.ndarray, " K"]:
     if objects.scores is not None:
         kept &= objects.scores >= options.threshold
     return np.asarray(kept.nonzero()[:, 0].cpu().numpy())
+
+
+def tracks_of(scene: Scene, rows: Int[np.ndarray, " K"], options: WorldOptions) -> Iterator[int | None]:
+    """Yield the track of each row: its id, where ids last and it has a confirmed one."""
+    lasting = scene.tracked and options.tracked is not False
+    for track in scene.objects.ids[torch.from_numpy(rows)].tolist():
+        yield track if lasting and track >= 0 else None
 
 
 def scores_of(scene: Scene) -> Float[np.ndarray, " N"]:
