@@ -21,14 +21,30 @@ from scenekit.world.views import View
 
 
 def columns_of(items: Sequence[MapObject]) -> Solids:
-    """Return the boxes of objects."""
+    """Return the boxes of objects.
+
+    Args:
+        items: Objects of a map, M.
+
+    Returns:
+        Their boxes, in the same order.
+    """
     labels = [item.label for item in items]
     center, size = (np.array([getattr(item, name) for item in items]).reshape(-1, 3) for name in ("position", "size"))
     return Solids(labels, center, size, np.array([item.rotation for item in items]).reshape(-1, 3, 3))
 
 
 def in_view(view: View, items: Solids, boxes: Solids) -> Bool[np.ndarray, " M"]:
-    """Return which objects a camera has in view, outside of and not behind boxes."""
+    """Return which objects a camera has in view, outside of and not behind boxes.
+
+    Args:
+        view: The camera.
+        items: Boxes of the objects, M.
+        boxes: Boxes that may hide them.
+
+    Returns:
+        True for those in view.
+    """
     seen = view.contains(items.center, 2 * items.half_diagonal)
     if seen.any():
         seen[seen] = ~view.hidden(items.center[seen], boxes.center, boxes.size, boxes.rotation)

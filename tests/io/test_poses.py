@@ -65,7 +65,7 @@ def test_rounded_times_at_the_ends(tmp_path: Path) -> None:
     poses = sk.Poses.load(tum(tmp_path, "0.0001 1 0 0 0 0 0 1\n1.0333 2 4 6 0 0 0 1\n"))
     assert poses.at(31 / 30)[:3, 3].tolist() == [2, 4, 6] and poses.at(0.0)[:3, 3].tolist() == [1, 0, 0]
     numbered = sk.Poses(np.arange(2.0), np.stack([np.eye(4)] * 2), by_number=True)
-    with pytest.raises(sk.InputError, match="image 1.005"):
+    with pytest.raises(sk.InputError, match=r"image 1\.005"):
         numbered.at(1.005)
 
 

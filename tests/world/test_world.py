@@ -205,7 +205,7 @@ def test_tracks_end_with_their_stream() -> None:
 def test_streams_at_one_time_need_ids_to_be_ignored() -> None:
     scene, world = scene_of([CHAIR], FRONT, 1.0, tracked=True), sk.World()
     world.add(scene)
-    with pytest.raises(sk.InputError, match="image 10 of their streams.*tracked=False"):
+    with pytest.raises(sk.InputError, match=r"image 10 of their streams.*tracked=False"):
         world.add(scene)
     assert len(sk.World.of([scene, scene], tracked=False, confirm=2)) == 1
     assert len(sk.World.of([replace(scene, tracked=False)] * 2, confirm=2)) == 1
