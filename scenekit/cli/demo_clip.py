@@ -40,7 +40,7 @@ def save_clip(network: SceneModel, folder: Path, index: int = 0) -> list[Path]:
 
     clip = sk.clips("synthetic_clips", split="test")[index]
     pairs = zip(clip.frames, tracked(network, clip), strict=True)
-    world, video = sk.World(tracked=True), folder / "clip.mp4"
+    world, video = sk.World(), folder / "clip.mp4"
     with sk.VideoWriter(video) as writer:
         for frame, scene in output.progress(pairs, "predicting a clip", len(clip)):
             writer.write(np.asarray(scene.draw(frame)), None if frame.moment is None else frame.moment.time)
