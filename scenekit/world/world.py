@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -16,6 +16,7 @@ from scenekit.graph import Match, find
 from scenekit.io.files import write_atomically
 from scenekit.io.poses import Poses
 from scenekit.io.records import read_json
+from scenekit.keys import BOXES3D, Key
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.world.growing import Growth
@@ -48,6 +49,9 @@ class World:
     Args:
         options: What the map is built by, such as `up=(0, 0, 1)` or `tracked=False`; see `WorldOptions`.
     """
+
+    reads: ClassVar[Key[Any, Any]] = BOXES3D
+    """What a scene must have to be added."""
 
     def __init__(self, **options: Any) -> None:
         for name in options.keys() - set(NAMES):
