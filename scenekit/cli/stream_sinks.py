@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scenekit.cli import output
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError, listed
-from scenekit.io.files import created, plain, portable, unwritable
+from scenekit.io.files import created, portable, unwritable
+from scenekit.io.json_lines import json_line
 from scenekit.io.streams import results
 from scenekit.structures.moments import USUAL_RATE, ForwardClock
 
@@ -81,7 +81,7 @@ class SceneLines(_Lines):
         """
         if scene.path is not None and os.path.exists(scene.path):
             scene = replace(scene, path=portable(scene.path, self._target))
-        self.append(line_of(scene))
+        self.append(json_line(scene.to_json()))
 
 
 class PrintedLines:
@@ -94,7 +94,7 @@ class PrintedLines:
             scene: The scene.
             frame: Its frame.
         """
-        results().write(line_of(scene))
+        results().write(json_line(scene.to_json()))
         results().flush()
 
 
@@ -115,18 +115,6 @@ class DrawnVideo:
             frame: Its frame.
         """
         self.writer.write(scene.draw(frame), None if frame.moment is None else self._clock.at(frame.moment.time))
-
-
-def line_of(scene: Scene) -> str:
-    """Return a scene as a line of JSON.
-
-    Args:
-        scene: The scene.
-
-    Returns:
-        The line, with its end.
-    """
-    return json.dumps(plain(scene.to_json()), allow_nan=False, ensure_ascii=False) + "\n"
 
 
 @contextmanager

@@ -30,6 +30,9 @@ def covariances(
         distances: Metres from the camera.
         lateral: Expected error across the ray, as a share of the distance.
         along: Expected error along the ray, as a share of the distance.
+
+    Returns:
+        Covariances.
     """
     across, ahead = FLOOR + lateral * distances, FLOOR + along * distances
     outer = rays[:, :, None] * rays[:, None]
@@ -40,7 +43,16 @@ def covariances(
 def robust_mean(
     points: Float[np.ndarray, "K 3"], weights: Float[np.ndarray, " K"], spread: Float[np.ndarray, "K 3 3"]
 ) -> Float[np.ndarray, "3"]:
-    """Compute the mean of positions, weighted by score and inverse covariance; those far from the others count less."""
+    """Compute the mean of positions, weighted by score and inverse covariance; those far from the others count less.
+
+    Args:
+        points: Positions in metres.
+        weights: Scores.
+        spread: Covariances in square metres.
+
+    Returns:
+        The mean, in metres.
+    """
     information = np.linalg.inv(spread)
     trust = weights.astype(np.float64)
     mean = points[0]
@@ -55,7 +67,15 @@ def robust_mean(
 
 
 def weighted_median(values: Float[np.ndarray, "K 3"], weights: Float[np.ndarray, " K"]) -> Float[np.ndarray, "3"]:
-    """Compute the weighted median of each column; the mean of both middle values where the weights are even."""
+    """Compute the weighted median of each column; the mean of both middle values where the weights are even.
+
+    Args:
+        values: A row per sighting.
+        weights: Weights of the rows, above 0.
+
+    Returns:
+        The median of each column.
+    """
     order = np.argsort(values, axis=0, kind="stable")
     ranked = np.take_along_axis(values, order, axis=0)
     total = np.cumsum(weights[order], axis=0)
@@ -71,6 +91,13 @@ def mean_rotation(rotations: Float[np.ndarray, "K 3 3"], weights: Float[np.ndarr
     """Compute the rotation with the least sum of squared chordal distances; of turns about one axis the circular mean.
 
     (Moakher, "Means and averaging in the group of rotations", 2002.)
+
+    Args:
+        rotations: Rotations, K from 1 on.
+        weights: Their weights.
+
+    Returns:
+        The mean.
     """
     u, _, v = np.linalg.svd(np.einsum("k,kij->ij", weights, rotations))
     mean: Float[np.ndarray, "3 3"] = u @ np.diag((1.0, 1.0, np.sign(np.linalg.det(u @ v)))) @ v
@@ -90,6 +117,9 @@ def fused_rotation(
         sizes: Width, height and length in metres.
         weights: Weights of the sightings.
         n: The symmetry, as for `equivalents`.
+
+    Returns:
+        (The mean, the sizes).
     """
     mean = rotations[int(weights.argmax())]
     half = np.diag((-1.0, 1.0, -1.0))
