@@ -40,11 +40,11 @@ def save_clip(network: SceneModel, folder: Path, index: int = 0) -> list[Path]:
 
     clip = sk.clips("synthetic_clips", split="test")[index]
     pairs = zip(clip.frames, tracked(network, clip), strict=True)
-    world, video = sk.World(tracked=True), folder / "clip.mp4"
+    world, video = sk.World(), folder / "clip.mp4"
     with sk.VideoWriter(video) as writer:
         for frame, scene in output.progress(pairs, "predicting a clip", len(clip)):
             writer.write(np.asarray(scene.draw(frame)), None if frame.moment is None else frame.moment.time)
-            if sk.BOXES3D in scene:
+            if sk.World.reads in scene:
                 world.add(scene)
     if not len(world):
         return [video]
@@ -66,7 +66,8 @@ def tracked(network: SceneModel, clip: Clip) -> Iterator[Scene]:
     import scenekit as sk
 
     network = sk.with_task(network, "appearance")
-    tasks = [task for task in network.tasks if task not in ("semantic", "panoptic")]  # the map of all pixels hides ids
+    whole = sk.Coverage.IMAGE  # what is drawn on every pixel hides whose id is where
+    tasks = [task for task in network.tasks if network.specs[task].draw_covers is not whole]
     scenes = network.predict(iter(clip.frames), tasks=tasks, threshold=LEAST, on_error="raise")
     for scene in sk.track(scenes, smooth=0.3):
         assert isinstance(scene, sk.Scene), "an image that fails ends the prediction"

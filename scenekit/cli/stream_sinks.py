@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scenekit.cli import output
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError, listed
-from scenekit.io.files import created, plain, portable, unwritable, write_atomically
+from scenekit.io.files import created, portable, unwritable, write_atomically
+from scenekit.io.json_lines import json_line
 from scenekit.io.streams import results
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class SceneLines:
         """
         if scene.path is not None and os.path.exists(scene.path):
             scene = replace(scene, path=portable(scene.path, self._target))
-        line = line_of(scene).encode()
+        line = json_line(scene.to_json()).encode()
         try:
             written = self._file.write(line)
             if written < len(line):
@@ -86,7 +86,7 @@ class PrintedLines:
             scene: The scene.
             frame: Its frame.
         """
-        results().write(line_of(scene))
+        results().write(json_line(scene.to_json()))
         results().flush()
 
 
@@ -114,18 +114,6 @@ class DrawnVideo:
             self._shift = self._last + self._step - time
         self._last = time + self._shift
         return self._last
-
-
-def line_of(scene: Scene) -> str:
-    """Return a scene as a line of JSON.
-
-    Args:
-        scene: The scene.
-
-    Returns:
-        The line, with its end.
-    """
-    return json.dumps(plain(scene.to_json()), allow_nan=False, ensure_ascii=False) + "\n"
 
 
 @contextmanager

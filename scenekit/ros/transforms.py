@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from scenekit.errors import InputError, listed
+from scenekit.ops.poses import between
 from scenekit.ros.headers import SECOND, Header
 
 EXTRAPOLATION = 0.1
@@ -202,10 +203,8 @@ class TransformBuffer:
 
 def _between(track: _Track, before: int, after: int, stamp: int) -> Pose:
     """Interpolate between two poses."""
-    (place, turn), (next_place, next_turn) = track.poses[before], track.poses[after]
     share = (stamp - before) / (after - before)
-    turned = Slerp([0.0, 1.0], Rotation.from_quat([turn, next_turn]))(share)
-    return _pose(place + share * (next_place - place), turned.as_quat())
+    return between(_pose(*track.poses[before]), _pose(*track.poses[after]), share)
 
 
 def _pose(place: np.ndarray, quaternion: np.ndarray) -> Pose:

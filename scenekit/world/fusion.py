@@ -31,6 +31,9 @@ def covariances(
         distances: Metres from the camera.
         lateral: Expected error across the ray, as a share of the distance.
         along: Expected error along the ray, as a share of the distance.
+
+    Returns:
+        Covariances.
     """
     across, ahead = FLOOR + lateral * distances, FLOOR + along * distances
     outer = rays[:, :, None] * rays[:, None]
@@ -41,7 +44,16 @@ def covariances(
 def robust_mean(
     points: Float[np.ndarray, "K 3"], weights: Float[np.ndarray, " K"], spread: Float[np.ndarray, "K 3 3"]
 ) -> Float[np.ndarray, "3"]:
-    """Compute the mean of positions, weighted by score and inverse covariance; those far from the others count less."""
+    """Compute the mean of positions, weighted by score and inverse covariance; those far from the others count less.
+
+    Args:
+        points: Positions in metres.
+        weights: Scores.
+        spread: Covariances in square metres.
+
+    Returns:
+        The mean, in metres.
+    """
     information = np.linalg.inv(spread)
     trust = weights.astype(np.float64)
     mean = points[0]
@@ -56,7 +68,15 @@ def robust_mean(
 
 
 def weighted_median(values: Float[np.ndarray, "K 3"], weights: Float[np.ndarray, " K"]) -> Float[np.ndarray, "3"]:
-    """Compute the weighted median of each column; the mean of both middle values where the weights are even."""
+    """Compute the weighted median of each column; the mean of both middle values where the weights are even.
+
+    Args:
+        values: A row per sighting.
+        weights: Weights of the rows, above 0.
+
+    Returns:
+        The median of each column.
+    """
     order = np.argsort(values, axis=0, kind="stable")
     ranked = np.take_along_axis(values, order, axis=0)
     total = np.cumsum(weights[order], axis=0)
@@ -77,6 +97,9 @@ def equivalents(symmetry: int) -> tuple[Float[np.ndarray, "E 3 3"], Bool[np.ndar
 
     Args:
         symmetry: As in `Vocabulary.symmetry`: 1 with a front, n for rotations by 360 / n degrees, 0 for any.
+
+    Returns:
+        (The turns, whether width and length are exchanged).
     """
     count = symmetry if symmetry % 2 else 4
     turns = np.stack([turn_about_height(2 * math.pi * n / count) for n in range(count)])
@@ -84,7 +107,14 @@ def equivalents(symmetry: int) -> tuple[Float[np.ndarray, "E 3 3"], Bool[np.ndar
 
 
 def turn_about_height(angle: float) -> Float[np.ndarray, "3 3"]:
-    """Return the rotation about y, the height axis of boxes."""
+    """Return the rotation about y, the height axis of boxes.
+
+    Args:
+        angle: Radians.
+
+    Returns:
+        The rotation.
+    """
     cosine, sine = math.cos(angle), math.sin(angle)
     return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
 
@@ -99,6 +129,9 @@ def aligned(
         sizes: Width, height and length in metres.
         reference: World from object.
         n: The symmetry, as for `equivalents`.
+
+    Returns:
+        (Rotations, sizes in their axes).
     """
     turns, exchange = equivalents(n)
     choices = rotations[:, None] @ turns  # [K E 3 3]
@@ -111,6 +144,13 @@ def mean_rotation(rotations: Float[np.ndarray, "K 3 3"], weights: Float[np.ndarr
     """Compute the rotation with the least sum of squared chordal distances; of turns about one axis the circular mean.
 
     (Moakher, "Means and averaging in the group of rotations", 2002.)
+
+    Args:
+        rotations: Rotations, K from 1 on.
+        weights: Their weights.
+
+    Returns:
+        The mean.
     """
     u, _, v = np.linalg.svd(np.einsum("k,kij->ij", weights, rotations))
     mean: Float[np.ndarray, "3 3"] = u @ np.diag((1.0, 1.0, np.sign(np.linalg.det(u @ v)))) @ v
@@ -130,6 +170,9 @@ def fused_rotation(
         sizes: Width, height and length in metres.
         weights: Weights of the sightings.
         n: The symmetry, as for `equivalents`.
+
+    Returns:
+        (The mean, the sizes).
     """
     mean = rotations[int(weights.argmax())]
     half = np.diag((-1.0, 1.0, -1.0))
