@@ -75,7 +75,7 @@ def read_points(value: Any, options: PointOptions, image: InputImage) -> Float[T
 
 
 def _note_ignored(points: Float[Tensor, "P 3"], seen: Bool[Tensor, "P"], name: str) -> None:
-    """Note how many points are of no use in an image, and why all are where none is."""
+    """Log how many points are of no use in an image, and why all are where none is."""
     outside = int((~seen).sum())
     if len(points) and not bool(points.isfinite().all(dim=1).any()):
         warn_once(_log, f"{name}: none of {len(points)} points is finite; the prediction is that without them")
