@@ -58,8 +58,8 @@ class LiveOptions:
     """Whether recordings run as if they were live."""
     stats: str | None = None
     """Value of --stats."""
-    collected: dict[str, StreamStats] = field(default_factory=dict)
-    """The statistics so far, by source."""
+    collected: list[tuple[str, StreamStats]] = field(default_factory=list)
+    """The name of each source so far, and its statistics."""
 
     @property
     def used(self) -> bool:
@@ -135,7 +135,7 @@ class LiveOptions:
                         yield scene, stream.frame
         finally:  # also after Ctrl-C, which is how the stream of a camera ends
             skipped = 0 if camera is None else source.damaged  # which a stream reads of a source itself
-            self.collected[source.source] = stream.stats.with_skipped(skipped)
+            self.collected.append((source.source, stream.stats.with_skipped(skipped)))
 
     @contextmanager
     def reported(self, aside: bool) -> Iterator[None]:

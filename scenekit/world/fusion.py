@@ -1,15 +1,14 @@
 """Fusion of many sightings of one object: where it is, how large it is, how it is turned.
 
-Letters: K sightings, E ways to describe the same box.
+Letters: K sightings.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+
+from scenekit.ops.rotations.symmetry import aligned
 
 FLOOR = 0.02
 """Metres that are added to the expected error of every sighting."""
@@ -88,58 +87,6 @@ def weighted_median(values: Float[np.ndarray, "K 3"], weights: Float[np.ndarray,
     return median
 
 
-@lru_cache(maxsize=64)
-def equivalents(symmetry: int) -> tuple[Float[np.ndarray, "E 3 3"], Bool[np.ndarray, " E"]]:
-    """Return the turns about the height axis after which a box describes the same object, and which exchange its sides.
-
-    An object with a front has one description. One that looks the same after half a turn has four: a quarter turn of
-    the box with width and length exchanged is the same box.
-
-    Args:
-        symmetry: As in `Vocabulary.symmetry`: 1 with a front, n for rotations by 360 / n degrees, 0 for any.
-
-    Returns:
-        (The turns, whether width and length are exchanged).
-    """
-    count = symmetry if symmetry % 2 else 4
-    turns = np.stack([turn_about_height(2 * math.pi * n / count) for n in range(count)])
-    return turns, np.array([count == 4 and n % 2 == 1 for n in range(count)])
-
-
-def turn_about_height(angle: float) -> Float[np.ndarray, "3 3"]:
-    """Return the rotation about y, the height axis of boxes.
-
-    Args:
-        angle: Radians.
-
-    Returns:
-        The rotation.
-    """
-    cosine, sine = math.cos(angle), math.sin(angle)
-    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
-
-
-def aligned(
-    rotations: Float[np.ndarray, "K 3 3"], sizes: Float[np.ndarray, "K 3"], reference: Float[np.ndarray, "3 3"], n: int
-) -> tuple[Float[np.ndarray, "K 3 3"], Float[np.ndarray, "K 3"]]:
-    """Return the description of each box whose rotation is the nearest to a reference.
-
-    Args:
-        rotations: World from object.
-        sizes: Width, height and length in metres.
-        reference: World from object.
-        n: The symmetry, as for `equivalents`.
-
-    Returns:
-        (Rotations, sizes in their axes).
-    """
-    turns, exchange = equivalents(n)
-    choices = rotations[:, None] @ turns  # [K E 3 3]
-    best = np.einsum("keij,ij->ke", choices, reference).argmax(axis=1)
-    swapped = np.where(exchange[best][:, None], sizes[:, [2, 1, 0]], sizes)
-    return choices[np.arange(len(best)), best], swapped
-
-
 def mean_rotation(rotations: Float[np.ndarray, "K 3 3"], weights: Float[np.ndarray, " K"]) -> Float[np.ndarray, "3 3"]:
     """Compute the rotation with the least sum of squared chordal distances; of turns about one axis the circular mean.
 
@@ -182,6 +129,6 @@ def fused_rotation(
             mean = mean_rotation(np.where(back[:, None, None], rotations @ half, rotations), weights)
             mean = mean @ half if weights[back].sum() > weights[~back].sum() else mean
         else:
-            turned, swapped = aligned(rotations, sizes, mean, n)
+            turned, swapped = aligned(rotations, sizes, mean[None], n)
             mean = mean_rotation(turned, weights)
     return mean, sizes if n == 1 else swapped

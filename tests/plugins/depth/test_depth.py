@@ -135,8 +135,7 @@ def test_points_of_files(tmp_path: Path) -> None:
     cloud = np.array([[0.1, 0.1, 2.0, 9.0]], dtype=np.float32)
     np.save(tmp_path / "scan.npy", cloud)
     cloud.tofile(tmp_path / "scan.bin")
-    for name in ("scan.npy", "scan.bin"):
-        assert points(tmp_path / name)[0, 2, 3] == 2.0
+    assert [float(points(tmp_path / name)[0, 2, 3]) for name in ("scan.npy", "scan.bin")] == [2.0, 2.0]
 
 
 def test_points_that_cannot_be(caplog: pytest.LogCaptureFixture) -> None:
