@@ -5,6 +5,7 @@ Letters: B images, C channels, H W pixels.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +19,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.config import Config, validated
-from scenekit.errors import InputError, PluginError, nearest
+from scenekit.errors import InputError, PluginError, nearest, warn_once
 from scenekit.fields.maps import pad_maps, transform_map
 from scenekit.hooks import InputImage, ModalitySpec, naming_plugin, registry
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.moments import VideoFrame
+
+_log = logging.getLogger(__name__)
 
 Maps = Mapping[str, Float[Tensor, "_ _ _"]]
 """Maps of one image by modality, NaN where there is nothing."""
@@ -72,6 +76,53 @@ class InputValues:
         for name, own in options.items():
             _options(modalities()[name], own)
         return cls(values, options)
+
+    def check_options(self, images: Iterable[Any]) -> None:
+        """Check that every option has an input that it belongs to.
+
+        Args:
+            images: Images, of which a VideoFrame may bring the input.
+
+        Raises:
+            InputError: Neither the call nor an image has the input of an option.
+        """
+        if (error := self._without_input(images)) is not None:
+            raise error
+
+    def checked(self, images: Iterable[Any], each: Iterator[Any]) -> Iterator[Any]:
+        """Check that options have an input: of a sequence before its images, otherwise image by image.
+
+        Args:
+            images: A sequence, or an iterator.
+            each: Its images, or errors in their place.
+
+        Yields:
+            The images; of an iterator an error in place of one that is no VideoFrame and has not the input of an
+            option. Frames of a stream may come without it.
+
+        Raises:
+            InputError: No image of a sequence has the input of an option.
+        """
+        if isinstance(images, Sequence):
+            self.check_options(images)
+            yield from each
+            return
+        for image in each:
+            error = None if isinstance(image, InputError) else self._without_input([image])
+            if error is not None and isinstance(image, VideoFrame):
+                warn_once(_log, f"a frame has {error}")
+                error = None
+            yield image if error is None else error
+
+    def _without_input(self, images: Iterable[Any]) -> InputError | None:
+        for name in [name for name in self.options if name not in self.values]:
+            if not _some_frame_has(name, images):
+                option = f"{name}_{next(iter(self.options[name]))}"
+                return InputError(
+                    f"{option} without {name}: pass {name} too, as an argument or in the inputs of a VideoFrame, or"
+                    f" leave {option} out"
+                )
+        return None
 
     def read(self, values: Mapping[str, Any], image: InputImage) -> Maps:
         """Read the values that one image comes with.
@@ -222,6 +273,13 @@ def _packed(maps: Sequence[Float[Tensor, "C _ _"] | None], size: Size) -> Float[
     return torch.stack(
         [pad_maps([value[channel] for value in filled], size, torch.nan) for channel in range(channels)], 1
     )
+
+
+def _some_frame_has(name: str, images: Iterable[Any]) -> bool:
+    try:
+        return any(isinstance(image, VideoFrame) and image.inputs.get(name) is not None for image in images)
+    except InputError:  # what cannot be had has its turn later
+        return True
 
 
 def _options(spec: ModalitySpec, values: Mapping[str, Any]) -> Config:

@@ -191,6 +191,7 @@ class Predictor:
         Returns:
             The scene.
         """
+        self.request.inputs.check_options([image])
         with evaluating(self.model):
             ready = self._prepared(_Asked(image, given, camera, self.request.inputs.values))
             return self._finished(ready, self._passed([ready]), 0)
@@ -234,7 +235,8 @@ class Predictor:
         Yields:
             Scenes in the order of the images; errors of unusable ones where the request has them returned.
         """
-        known = with_cameras(with_regions(with_errors(images), given), camera)
+        single = self.request.inputs.checked(images, with_errors(images))
+        known = with_cameras(with_regions(single, given), camera)
         parted = with_inputs(known, self.request.inputs.values)
         asked = (
             _Asked(image, regions, view, inputs, number, f"image {number}")

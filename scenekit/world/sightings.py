@@ -17,13 +17,16 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.graph.build import PREDICATE, SOURCE, edges_in, kept_rows
-from scenekit.keys import BOXES3D, OBJECTS, RELATIONS
+from scenekit.keys import BOXES3D, OBJECTS, RELATIONS, Key
 from scenekit.scene import Scene
 from scenekit.structures.moments import Moment, check_pose
 from scenekit.visualization.camera_view import camera_of
 from scenekit.visualization.export.mesh_scene import solids
 from scenekit.world.options import WorldOptions
 from scenekit.world.views import View
+
+READS: Key[Any, Any] = BOXES3D
+"""What gives objects a place in metres."""
 
 Votes = Mapping[str, Mapping[str, float]]
 """Weights of names by the name of the key that they belong to."""

@@ -16,13 +16,13 @@ from scenekit.graph import Match, find
 from scenekit.io.files import write_atomically
 from scenekit.io.poses import Poses
 from scenekit.io.records import read_json
-from scenekit.keys import BOXES3D, Key
+from scenekit.keys import Key
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.world.growing import Growth
 from scenekit.world.map_object import MapObject
 from scenekit.world.options import NAMES, WorldOptions
-from scenekit.world.sightings import Sightings, sightings_in, with_pose
+from scenekit.world.sightings import READS, Sightings, sightings_in, with_pose
 from scenekit.world.views import View
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class World:
         options: What the map is built by, such as `up=(0, 0, 1)` or `tracked=False`; see `WorldOptions`.
     """
 
-    reads: ClassVar[Key[Any, Any]] = BOXES3D
+    reads: ClassVar[Key[Any, Any]] = READS
     """What a scene must have to be added."""
 
     def __init__(self, **options: Any) -> None:
