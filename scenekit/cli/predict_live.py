@@ -79,15 +79,13 @@ class LiveOptions:
 
             seconds_of(self.budget)
 
-    def refuse(self) -> None:
-        """Check that no option is set that is for videos alone.
+    def named(self) -> dict[str, object]:
+        """Return the options that are for videos alone.
 
-        Raises:
-            InputError: One of them is set.
+        Returns:
+            Values by option.
         """
-        for option, value in (("--rates", self.rates), ("--live", self.live or None), ("--stats", self.stats)):
-            if value is not None:
-                raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
+        return {"--rates": self.rates, "--live": self.live, "--stats": self.stats}
 
     def scenes(
         self,
