@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scenekit.cli import output
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError, listed
+from scenekit.io.clock import USUAL_RATE, ForwardClock
 from scenekit.io.files import created, portable, unwritable
 from scenekit.io.json_lines import json_line
 from scenekit.io.streams import results
-from scenekit.structures.moments import USUAL_RATE, ForwardClock
 
 if TYPE_CHECKING:
     from scenekit.scene import Scene

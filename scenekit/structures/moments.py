@@ -19,10 +19,6 @@ POSE_TOLERANCE = 1e-3
 """Largest deviation of an entry of R R^T in the rotation of a pose."""
 
 
-USUAL_RATE = 25.0
-"""Images a second of a stream that says nothing about them."""
-
-
 @dataclass(frozen=True, eq=False)
 class Moment:
     """When, and from where, an image of a stream was taken."""
@@ -74,32 +70,6 @@ class VideoFrame:
     """What else came with the image, by the name of its modality, such as "depth"."""
     source: str | None = None
     """Where it comes from, such as the path of a video; it becomes the `path` of the scene."""
-
-
-@dataclass
-class ForwardClock:
-    """The times of a stream whose stamps may repeat or go back: there its clock goes on from the image before."""
-
-    step: float
-    """Seconds from the image before to one that is not later by its stamp."""
-    shift: float = 0.0
-    """Seconds that are added to stamps."""
-    last: float = -math.inf
-    """The time of the image before."""
-
-    def at(self, stamp: float) -> float:
-        """Return the time of the next image.
-
-        Args:
-            stamp: Its own time in seconds.
-
-        Returns:
-            Seconds, later than those of the image before; those after it keep their distance from it.
-        """
-        if stamp + self.shift <= self.last:
-            self.shift = self.last + self.step - stamp
-        self.last = stamp + self.shift
-        return self.last
 
 
 def check_pose(pose: Tensor) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor
 from scenekit.config import validated
 from scenekit.errors import InputError, PluginError, repr_of
 from scenekit.hooks import TrackerSpec, naming_plugin, registry
+from scenekit.io.clock import USUAL_RATE, ForwardClock
 from scenekit.keys import OBJECTS
 from scenekit.scene import Scene
-from scenekit.structures.moments import USUAL_RATE, ForwardClock, Moment
+from scenekit.structures.moments import Moment
 from scenekit.tracking.smoothing import Smoother
 from scenekit.tracking.tracker import UNCONFIRMED, Tracker
 

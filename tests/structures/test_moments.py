@@ -10,7 +10,7 @@ import torch
 
 import scenekit as sk
 from scenekit.structures.geometry import Geometry
-from scenekit.structures.moments import ForwardClock, check_pose, check_rigid
+from scenekit.structures.moments import check_pose, check_rigid
 
 POSE = torch.tensor([[0.0, 0.0, 1.0, 4.0], [-1.0, 0.0, 0.0, 5.0], [0.0, -1.0, 0.0, 6.0], [0.0, 0.0, 0.0, 1.0]])
 """A camera at (4, 5, 6) that looks along x, with z up in the world."""
@@ -81,8 +81,3 @@ def test_a_flip_reflects_the_world() -> None:
     point = torch.tensor([0.5, 0.25, 2.0, 1.0])
     reflect = torch.tensor([-1.0, 1.0, 1.0, 1.0])
     assert torch.allclose(moment.pose @ (reflect * point), reflect * (POSE @ point))
-
-
-def test_a_clock_goes_on_where_stamps_repeat_or_go_back() -> None:
-    clock = ForwardClock(step=0.5)
-    assert [clock.at(stamp) for stamp in (-1.0, 2.0, 2.0, 3.0, 0.0, 4.0)] == [-1.0, 2.0, 2.5, 3.5, 4.0, 8.0]

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import scenekit as sk
 from scenekit.errors import InputError, PluginError
+from scenekit.io.clock import ForwardClock
 from scenekit.structures import Masks, Moment, Vocabulary
-from scenekit.structures.moments import ForwardClock
 from scenekit.tracking.track import _Clock
 from tests.tracking.streams import SIZE, STEP, box, crossing, ids, scene, without_moments
 

@@ -11,9 +11,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from scenekit.errors import InputError
+from scenekit.io.clock import USUAL_RATE
 from scenekit.io.video.opening import Origin, opened, pyav
 from scenekit.io.video.timeline import FrameIndex, Place, Timeline
-from scenekit.structures.moments import USUAL_RATE
 
 if TYPE_CHECKING:
     from av import VideoFrame

@@ -17,10 +17,10 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from scenekit.errors import InputError, listed, repr_of
+from scenekit.io.clock import USUAL_RATE
 from scenekit.io.files import draft_beside, path_named, unwritable
 from scenekit.io.images import read_image, rounded
 from scenekit.io.video.opening import pyav
-from scenekit.structures.moments import USUAL_RATE
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
