@@ -11,8 +11,10 @@ from scenekit.data.clip import Clip
 from scenekit.data.datasets import SampleSet, built
 from scenekit.data.sample import Sample, Supervision
 from scenekit.errors import InputError, SkippedSampleError
+from scenekit.hooks import InputImage
 from scenekit.io.images import read_image
 from scenekit.keys import EVENTS
+from scenekit.model.modalities import InputValues
 from scenekit.scene import Scene
 from scenekit.structures.moments import VideoFrame
 from scenekit.structures.vocabulary import Vocabulary
@@ -124,8 +126,10 @@ class ClipSamples:
 
 
 def _frame(frame: VideoFrame, vocabulary: Vocabulary, index: int) -> Sample:
-    """Return a frame without ground truth."""
+    """Return a frame without ground truth, with what it came with."""
     image = read_image(frame.image).round().to(torch.uint8)
     nothing: frozenset[Any] = frozenset()
-    scene = Scene((int(image.shape[1]), int(image.shape[2])), vocabulary, camera=frame.camera, moment=frame.moment)
-    return Sample(image, scene, Supervision(nothing, streams=nothing, exhaustive=nothing), index)
+    size = (int(image.shape[1]), int(image.shape[2]))
+    maps = InputValues().read(frame.inputs, InputImage(size, frame.camera, f"a frame of clip {index}"))
+    scene = Scene(size, vocabulary, camera=frame.camera, moment=frame.moment)
+    return Sample(image, scene, Supervision(nothing, streams=nothing, exhaustive=nothing), index, inputs=maps)

@@ -46,7 +46,7 @@ class ClipPass:
 
     def __init__(self, model: SceneModel, sample: Sample, tasks: Collection[str]) -> None:
         frames = [
-            VideoFrame(frame.image, Moment(time, number), frame.scene.camera)
+            VideoFrame(frame.image, Moment(time, number), frame.scene.camera, frame.inputs)
             for number, (frame, time) in enumerate(zip(sample.frames, sample.times, strict=True))
         ]
         self.scene = predict_clip(model, frames, tasks, threshold=0.0).whole

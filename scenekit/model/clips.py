@@ -13,16 +13,18 @@ from typing import Any, TypeVar
 import torch
 
 from scenekit.errors import InputError
+from scenekit.hooks import InputImage
 from scenekit.io.files import read_text, write_atomically
-from scenekit.io.images import read_image
+from scenekit.io.images import Pixels, read_image
 from scenekit.io.records import parse_json
 from scenekit.io.video.reading import video
 from scenekit.keys import IMAGES, Key
 from scenekit.model.arguments import least_score, positive_integer, task_names
 from scenekit.model.board import Board
+from scenekit.model.modalities import InputValues, Maps
 from scenekit.model.parts import Part, merged
 from scenekit.model.postprocess import clip_scene
-from scenekit.model.prediction import evaluating
+from scenekit.model.prediction import evaluating, read_maps
 from scenekit.model.preprocess import make_batch
 from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
@@ -117,13 +119,13 @@ def predict_clip(
     tasks: str | Collection[str] | None = None,
     threshold: float = 0.5,
     *,
-    fps: float | None = None,
+    rate: float | None = None,
     batch_size: int = 8,
 ) -> ClipScene:
     """Predict what belongs to a whole clip, such as its events.
 
     ```python
-    clip = sk.predict_clip(model, frames, fps=10)
+    clip = sk.predict_clip(model, frames, rate=10)
     for (start, end), texts in zip(clip[sk.EVENTS].spans.tolist(), clip[sk.EVENTS].captions.texts):
         print(f"{start:.1f} s to {end:.1f} s: {texts[0]}")
     ```
@@ -134,11 +136,11 @@ def predict_clip(
     Args:
         model: A model with a task of clips.
         frames: Images in order, as `SceneModel.predict` takes them, lazily; a Clip, whose frames are taken; or the path
-            of a video. Frames that are no VideoFrame with a moment need `fps`.
+            of a video. Frames that are no VideoFrame with a moment need `rate`.
         tasks: Tasks of clips, or of images, whose scenes are then in `frames` of the result; all tasks of clips and
             none of images, if None.
         threshold: As in `SceneModel.predict`, for scenes of frames and for what tasks of clips read of them.
-        fps: Frames in a second, of frames without a moment.
+        rate: Frames in a second, of frames without a moment.
         batch_size: Frames that the network reads together.
 
     Returns:
@@ -148,13 +150,13 @@ def predict_clip(
         InputError: The model has no such task, a frame cannot be read, or there is none, or their times do not rise.
     """
     names, score, together = task_names(tasks), least_score(threshold), positive_integer("batch_size", batch_size)
-    if fps is not None and not 0 < fps < float("inf"):
-        raise InputError(f"fps: expected a number of frames in a second above 0, got {fps}")
+    if rate is not None and not 0 < rate < float("inf"):
+        raise InputError(f"rate: expected a number of frames in a second above 0, got {rate}")
     if not model.clip_tasks and names is None:
         raise InputError(f"this model has no task of clips; its tasks are {', '.join(model.tasks) or 'none'}")
     run = _ClipRun(model, model.clip_tasks if names is None else names, score)
     with torch.no_grad(), evaluating(model), _opened(frames) as images:
-        for chunk in _chunks(_with_moments(images, fps), together):
+        for chunk in _chunks(_with_moments(images, rate), together):
             run.add(chunk)
         return run.result()
 
@@ -182,7 +184,10 @@ class _ClipRun:
         pixels = [read_image(frame.image) for frame, _ in frames]
         cameras = [frame.camera for frame, _ in frames]
         sources = [frame.source or _path(frame.image) for frame, _ in frames]
-        batch = make_batch(pixels, model.config.input, cameras=cameras).named(sources).to(model.device, model.dtype)
+        numbers = range(len(self.times), len(self.times) + len(frames))
+        inputs = [self._maps(*one) for one in zip(frames, pixels, numbers, strict=True)]
+        batch = make_batch(pixels, model.config.input, cameras=cameras, inputs=inputs)
+        batch = batch.named(sources).to(model.device, model.dtype)
         outputs = model(batch, tasks=self.steps, threshold=self.threshold)
         if self.image_tasks:
             scenes = model.scenes(outputs, self.image_tasks, self.threshold, cameras, sources)
@@ -194,6 +199,11 @@ class _ClipRun:
         start = len(self.times)
         self.parts.append(Part(tuple(range(start, start + len(frames))), board))
         self.times += [moment.time for _, moment in frames]
+
+    def _maps(self, frame: tuple[VideoFrame, Moment], pixels: Pixels, number: int) -> Maps:
+        """Read what a frame came with."""
+        image = InputImage((int(pixels.shape[1]), int(pixels.shape[2])), frame[0].camera, f"frame {number}")
+        return read_maps(self.model, InputValues(), frame[0].inputs, image)
 
     def result(self) -> ClipScene:
         """Run the tasks of clips."""
@@ -212,13 +222,13 @@ def _opened(frames: Any) -> AbstractContextManager[Iterable[Any]]:
     return video(frames) if isinstance(frames, str | os.PathLike) else nullcontext(getattr(frames, "frames", frames))
 
 
-def _with_moments(frames: Iterable[Any], fps: float | None) -> Iterator[tuple[VideoFrame, Moment]]:
+def _with_moments(frames: Iterable[Any], rate: float | None) -> Iterator[tuple[VideoFrame, Moment]]:
     """Yield frames with the moments that they have, or that follow from their number."""
     for number, image in enumerate(frames):
         frame = image if isinstance(image, VideoFrame) else VideoFrame(image)
-        if frame.moment is None and fps is None:
-            raise InputError(f"frame {number} has no moment; give a VideoFrame with one, or the frames' fps")
-        yield frame, frame.moment or Moment(number / (fps or 1.0), number)
+        if frame.moment is None and rate is None:
+            raise InputError(f"frame {number} has no moment; give a VideoFrame with one, or the frames' rate")
+        yield frame, frame.moment or Moment(number / (rate or 1.0), number)
 
 
 def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

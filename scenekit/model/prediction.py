@@ -320,21 +320,11 @@ class Predictor:
         pixels = read_image(frame.image, name=asked.name if path is None else None)
         source = frame.source or path
         name = asked.name or path or "the image"
-        maps = self._maps({**frame.inputs, **asked.inputs}, InputImage(_size_of(pixels), known, name))
+        image = InputImage(_size_of(pixels), known, name)
+        maps = read_maps(self.model, self.request.inputs, {**frame.inputs, **asked.inputs}, image)
         batch = make_batch([pixels], self.model.config.input, cameras=[known], inputs=[maps]).named([source])
         request = self.request.within_budget(self.model, pixels)
         return _Ready(asked.number, batch, asked.given, known, source, request, frame.moment)
-
-    def _maps(self, values: Mapping[str, Any], image: InputImage) -> Maps:
-        """Read what an image comes with; what no task of the model reads is only checked."""
-        if not values:
-            return NO_MAPS
-        if image.camera is not None:
-            image.camera.check(image.size)
-        maps = self.request.inputs.read(values, image)
-        if unused := [name for name in maps if name not in self.model.inputs]:
-            warn_once(_log, f"no task of this model reads {' and '.join(unused)}: predictions are those without it")
-        return {name: value for name, value in maps.items() if name in self.model.inputs}
 
     @torch.no_grad()
     def _passed(self, images: Sequence[_Ready]) -> Outputs:
@@ -355,6 +345,31 @@ class Predictor:
         (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, timer, images=[place])
         by_itself = image.moment is None and not request.left_out
         return scene if by_itself else replace(scene, left_out=request.left_out, moment=image.moment)
+
+
+def read_maps(model: SceneModel, inputs: InputValues, values: Mapping[str, Any], image: InputImage) -> Maps:
+    """Read what an image comes with; what no task of the model reads is only checked.
+
+    Args:
+        model: The model.
+        inputs: The options of the modalities.
+        values: What the image comes with, by modality.
+        image: The image.
+
+    Returns:
+        Maps of the modalities that tasks read, in pixels of the image.
+
+    Raises:
+        InputError: There is no such modality, or a value cannot be one of the image.
+    """
+    if not values:
+        return NO_MAPS
+    if image.camera is not None:
+        image.camera.check(image.size)
+    maps = inputs.read(values, image)
+    if unused := [name for name in maps if name not in model.inputs]:
+        warn_once(_log, f"no task of this model reads {' and '.join(unused)}: predictions are those without it")
+    return {name: value for name, value in maps.items() if name in model.inputs}
 
 
 def _size_of(pixels: Pixels) -> Size:

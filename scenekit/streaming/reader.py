@@ -23,6 +23,9 @@ POLL = 0.2
 PATIENCE = 15.0
 """Seconds that closing waits for a source that is still busy with a frame."""
 
+MOST_ERRORS = 100
+"""Errors that wait at most where frames are dropped; the oldest make room for later ones."""
+
 _END = object()
 _log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class Flow:
     paced: bool
     """Whether frames wait for their own times."""
     queue: int
-    """How many may wait at most."""
+    """How many may wait at most where none are dropped."""
 
 
 class Reader:
@@ -155,11 +158,9 @@ class Reader:
         """Append what the source gave, as soon as there is room."""
         with self._changed:
             self.read += 1
-            if self._flow.drop and not isinstance(item.image, InputError):
-                errors = deque(one for one in self._waiting if isinstance(one.image, InputError))
-                self.dropped += len(self._waiting) - len(errors)
-                self._waiting = errors
-            while len(self._waiting) >= self._flow.queue and not self._stop.is_set():
+            if self._flow.drop:
+                self._make_room(item)
+            while not self._flow.drop and len(self._waiting) >= self._flow.queue and not self._stop.is_set():
                 self._changed.wait(POLL)
             if self._stop.is_set():
                 self.dropped += 1
@@ -169,3 +170,11 @@ class Reader:
             if self._flow.paced and item.number == 0:  # on which a ledger may be measured, which takes long
                 while self._taken < 2 and not self._stop.is_set():
                     self._changed.wait(POLL)
+
+    def _make_room(self, item: Item) -> None:
+        """Drop what waits and is older: the frame, or the first of too many errors."""
+        is_error = isinstance(item.image, InputError)
+        alike = [one for one in self._waiting if isinstance(one.image, InputError) == is_error]
+        if len(alike) >= (MOST_ERRORS if is_error else 1):
+            self._waiting.remove(alike[0])
+            self.dropped += 1

@@ -61,8 +61,8 @@ class Schedule:
         self.tasks = tuple(name for name in names if name in model.specs)
         self.always = tuple(name for name in core if name in {*model.core_stages, *names} - set(model.specs))
         self.rates = checked_rates(rates, self.tasks)
-        self.measuring = 0.0
-        """Seconds that the ledger of the last frame took to measure."""
+        self.measuring = self.measured = 0.0
+        """Seconds that the ledger of the last frame took to measure, and those of all frames together."""
         self._by_cost = tasks is None
         self._budget, self._clock = budget, clock
         self._limit = math.inf if budget is None else budget.seconds
@@ -95,6 +95,7 @@ class Schedule:
         began = self._clock.now()
         self._current = self._running(model, pixels, tasks, threshold)
         self.measuring = self._clock.now() - began
+        self.measured += self.measuring
         run: list[str] = list(self.always)
         left_out: list[str] = []
         for name in self._due():

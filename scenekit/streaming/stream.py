@@ -51,7 +51,7 @@ class Loop:
             while (item := self.reader.take()) is not None:
                 result = self._result(item, self.clock.now() - asked)
                 out = self.clock.now()
-                self.recorder.seconds = out - began
+                self.recorder.seconds = out - began - self.schedule.measured
                 yield result, item.image if isinstance(result, Scene) else None
                 asked = self.clock.now()
                 if isinstance(result, Scene):

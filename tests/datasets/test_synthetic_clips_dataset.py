@@ -33,7 +33,7 @@ def test_a_clip_carries_images_with_pose_and_depth(data):
     for row, (frame, scene, truth) in enumerate(zip(clip.frames, clip.scenes, made.frames, strict=True)):
         assert frame.image.shape == (48, 64, 3) and (frame.image == truth.scene.image).all()
         assert all((one.moment.number, one.moment.time) == (row, row / 2.0) for one in (frame, scene))
-        assert np.allclose(frame.moment.pose, truth.pose, atol=1e-6)
+        assert frame.moment.pose.dtype == torch.float64 and np.array_equal(frame.moment.pose, truth.pose)
         assert frame.inputs["depth"].dtype == torch.float32
         assert torch.equal(frame.inputs["depth"].isnan(), torch.from_numpy(truth.scene.depth == 0))
         assert torch.equal(frame.camera.matrix, scene.camera.matrix)

@@ -146,11 +146,11 @@ def test_a_video_runs_in_batches_of_any_size(model: SceneModel, batch_size: int)
 
 def test_frames_get_their_scenes_where_these_are_asked_for(model: SceneModel) -> None:
     frames = images(3)
-    clip = sk.predict_clip(model, frames, ["masks", "change"], threshold=0.0, fps=4.0, batch_size=2)
+    clip = sk.predict_clip(model, frames, ["masks", "change"], threshold=0.0, rate=4.0, batch_size=2)
     assert [scene.moment.time for scene in clip.frames if scene.moment] == [0.0, 0.25, 0.5]
     alone = model.predict(frames, ["masks"], threshold=0.0)
     assert all(difference(a.objects, b.objects) is None for a, b in zip(alone, clip.frames, strict=True))
-    only = sk.predict_clip(model, frames, "masks", fps=4.0)
+    only = sk.predict_clip(model, frames, "masks", rate=4.0)
     assert CHANGE not in only and len(only.frames) == 3
 
 
@@ -161,7 +161,7 @@ def test_no_more_is_kept_of_frames_than_is_read(model: SceneModel, monkeypatch: 
     kept: list[Any] = []
     part = clips.Part
     monkeypatch.setattr(clips, "Part", lambda places, board: kept.append(board) or part(places, board))
-    sk.predict_clip(model, images(4), fps=1.0, batch_size=2)
+    sk.predict_clip(model, images(4), rate=1.0, batch_size=2)
     assert [set(board.keys) for board in kept] == [{sk.IMAGES, LEVEL}] * 2
     assert all(board.images.pixels.numel() == 0 for board in kept)
 
@@ -175,18 +175,18 @@ def test_images_have_no_tasks_of_clips(model: SceneModel) -> None:
 
 def test_a_model_without_tasks_of_clips_says_so(plain: SceneModel) -> None:
     with pytest.raises(InputError, match="this model has no task of clips; its tasks are masks"):
-        sk.predict_clip(plain, images(1), fps=1.0)
+        sk.predict_clip(plain, images(1), rate=1.0)
 
 
 @pytest.mark.parametrize(
     ("frames", "options", "message"),
     [
         (images(2), {}, "frame 0 has no moment"),
-        ([], {"fps": 1.0}, "at least one frame, got none"),
-        (images(2), {"fps": 0.0}, "fps: expected a number of frames in a second above 0, got 0"),
+        ([], {"rate": 1.0}, "at least one frame, got none"),
+        (images(2), {"rate": 0.0}, "rate: expected a number of frames in a second above 0, got 0"),
         (clip_of(images(2), (1.0, 1.0)), {}, "the times of its frames rise"),
-        (images(2), {"fps": 1.0, "tasks": ["chnge"]}, "no task 'chnge'; did you mean 'change'"),
-        (images(2), {"fps": 1.0, "batch_size": 0}, "batch_size"),
+        (images(2), {"rate": 1.0, "tasks": ["chnge"]}, "no task 'chnge'; did you mean 'change'"),
+        (images(2), {"rate": 1.0, "batch_size": 0}, "batch_size"),
     ],
 )
 def test_bad_clips_are_refused(model: SceneModel, frames: Any, options: Any, message: str) -> None:
@@ -254,7 +254,7 @@ def test_keys_of_clips_keep_their_scope() -> None:
 
 
 def test_clips_round_trip(model: SceneModel, tmp_path: Path) -> None:
-    clip = sk.predict_clip(model, images(3), ["masks", "change"], threshold=0.0, fps=4.0)
+    clip = sk.predict_clip(model, images(3), ["masks", "change"], threshold=0.0, rate=4.0)
     clip.save(tmp_path / "clip.json")
     again = sk.ClipScene.load(tmp_path / "clip.json")
     assert again.times == clip.times and float(again[CHANGE]) == pytest.approx(float(clip[CHANGE]))
@@ -281,10 +281,10 @@ def test_a_video_file_is_read(model: SceneModel, tmp_path: Path) -> None:
 
 
 def test_a_frame_has_the_values_of_its_clip_too(model: SceneModel) -> None:
-    both = sk.predict_clip(model, images(3), ["masks", "change"], threshold=0.0, fps=4.0)
+    both = sk.predict_clip(model, images(3), ["masks", "change"], threshold=0.0, rate=4.0)
     scene = both.frame(1)
     assert set(scene.values) == {*both.frames[1].values, CHANGE} and len(scene.objects) == len(both.frames[1].objects)
-    alone = sk.predict_clip(model, images(3), fps=4.0).frame(2)
+    alone = sk.predict_clip(model, images(3), rate=4.0).frame(2)
     assert set(alone.values) == {CHANGE} and alone.moment is not None and alone.moment.time == 0.5
 
 

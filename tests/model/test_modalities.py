@@ -13,10 +13,12 @@ from torch import Tensor
 
 import scenekit as sk
 from scenekit.config import Config
+from scenekit.data.clips import ClipSamples
 from scenekit.data.collate import collate
 from scenekit.data.inputs import with_modalities
 from scenekit.data.transforms import Resize, apply_all, moved, rng_for
 from scenekit.errors import InputError, PluginError
+from scenekit.evaluation.model_passes import ClipPass
 from scenekit.hooks import InputImage, ModalitySpec, TaskSpec, registry
 from scenekit.hooks.manager import Origin
 from scenekit.keys import DEPTH, SEMANTIC, Key
@@ -323,3 +325,52 @@ def test_inputs_of_another_size_are_refused(model: SceneModel) -> None:
     wrong = replace(sample(), inputs={"heat": torch.zeros(1, 3, 4)})
     with pytest.raises(InputError, match=r"input 'heat' is \[1, 3, 4\], expected \[channels, 48, 64\]"):
         sk.evaluate(model, [wrong], ["warmth"], evaluators={"warmth": WarmthEvaluator})
+
+
+HOTTEST: Key[Any, Any] = Key("tests.modalities.hottest", of=sk.CLIP, doc="degrees of the warmest frame")
+
+
+class Hottest(sk.Head[Tensor, Tensor]):
+    """Reads what frames came with by way of a task of images."""
+
+    def forward(self, board: Board) -> Tensor:
+        return torch.stack([board[WARMTH][clip.places].max() for clip in board.images.clips or ()])
+
+    def decode(self, raw: Tensor, board: Board) -> Tensor:
+        return raw
+
+
+HOTTEST_TASK = TaskSpec("hottest", "degrees", (HOTTEST,), lambda core, options: Hottest(), requires=(WARMTH,))
+
+
+class HotClips:
+    """One clip, whose frames come with heat."""
+
+    vocabulary, samples = VOCABULARY, ()
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> sk.Clip:
+        frames = [
+            sk.VideoFrame(sample(size=WIDE).image, sk.Moment(float(n), n), inputs={"heat": heat(degrees)})
+            for n, degrees in enumerate((3.0, 9.0, 5.0))
+        ]
+        scenes = [sk.Scene(WIDE, VOCABULARY)] * 3
+        return sk.Clip(frames, scenes, VOCABULARY, events=sk.Events(torch.zeros(0, 2), sk.Captions(())))
+
+
+def test_frames_of_clips_bring_their_own(plain: SceneModel) -> None:
+    model = extended(plain, THERMOMETER, HOTTEST_TASK)
+    clip = sk.predict_clip(model, HotClips()[0], ["warmth", "hottest"], batch_size=2)
+    assert [float(scene[WARMTH]) for scene in clip.frames] == [3.0, 9.0, 5.0] and float(clip[HOTTEST]) == 9.0
+    wrong = sk.VideoFrame(sample(size=WIDE).image, inputs={"heat": heat(1.0, HIGH)})
+    with pytest.raises(InputError, match="frame 1: heat of"):
+        sk.predict_clip(model, [HotClips()[0].frames[0], wrong], rate=1.0)
+
+
+@torch.no_grad()
+def test_clips_are_measured_with_what_their_frames_came_with(plain: SceneModel) -> None:
+    model = extended(plain, THERMOMETER, HOTTEST_TASK)
+    data: Any = HotClips()
+    assert float(ClipPass(model, ClipSamples(data)[0], ["hottest"]).scene[HOTTEST]) == 9.0

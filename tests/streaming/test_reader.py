@@ -75,6 +75,25 @@ def test_errors_keep_their_order_and_drop_no_frame() -> None:
     reader.close()
 
 
+def test_errors_do_not_hold_up_the_newest_frame() -> None:
+    reader = Reader(Damaged(None, None, "a", None, "b"), LIVE, FakeClock())
+    reader.start()
+    reader._thread.join(5)
+    assert not reader._thread.is_alive()
+    assert [str(item.image) for item in iter(reader.take, None)] == ["damaged"] * 3 + ["b"] and reader.dropped == 1
+    reader.close()
+
+
+def test_the_oldest_of_too_many_errors_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scenekit.streaming.reader.MOST_ERRORS", 3)
+    reader = Reader(Damaged("a", *[None] * 5), LIVE, FakeClock())
+    reader.start()
+    reader._thread.join(5)
+    taken = [item.number for item in iter(reader.take, None)]
+    assert taken == [0, 3, 4, 5] and reader.dropped == 2
+    reader.close()
+
+
 def test_without_dropping_the_source_waits_for_room() -> None:
     given: list[int] = []
 

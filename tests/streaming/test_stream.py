@@ -374,3 +374,26 @@ def test_the_times_of_the_parts(model: SceneModel, monkeypatch: pytest.MonkeyPat
     assert medians == pytest.approx({**expected, "end_to_end": 0.100, "sink": 0.007, "age": 0.110})
     assert stats.seconds == pytest.approx(3 * 0.105 + 2 * 0.007) and stats.ran == {"masks": 3} and reader.closed
     assert stats.rate == pytest.approx(3 / stats.seconds)
+
+
+def test_the_seconds_leave_out_measuring_the_ledger(model: SceneModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is measured once, on the first frame; the error after it has no such time."""
+    clock, scene = FakeClock(), model.predict(sample().image)
+    schedule = Schedule(model, ("masks",), None, None, clock)
+
+    def measured(*arguments: Any) -> Any:
+        clock.time += 9.0 if schedule.measured == 0 else 0.0
+
+    def timed(self: Predictor, image: Any, camera: Any, now: Any, name: Any) -> TimedScene:
+        schedule.choice(model, image, None, 0.5)
+        clock.time += 0.100
+        return TimedScene(scene, ("masks",), 0.020 + schedule.measuring, 0.050, 0.030, {}, {})
+
+    monkeypatch.setattr(schedule, "_running", measured)
+    monkeypatch.setattr(schedule, "_fits", lambda names: True)
+    monkeypatch.setattr(Predictor, "timed", timed)
+    reader = Steps(clock, [sample().image, sk.InputError("damaged"), sample().image])
+    predictor = Predictor(model, Request.of(model, None, 0.5, 1, "return"))
+    stream = SceneStream(Loop(reader, schedule, predictor, None, clock, Recorder(("masks",))))
+    assert len(list(stream)) == 3
+    assert stream.stats.seconds == pytest.approx(2 * 0.105 + 0.005)

@@ -132,7 +132,7 @@ class EventNetwork(nn.Module):
         """Look at clips."""
         padded = nn.utils.rnn.pad_sequence(list(cells), batch_first=True)
         clock = nn.utils.rnn.pad_sequence([row - row[0] for row in times], batch_first=True)
-        counts = padded.new_tensor([len(row) for row in cells])
+        counts = torch.tensor([len(row) for row in cells], device=padded.device)
         there = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
         memory = self._memory(padded, clock, there)
         centers, used = self._centers([float(row[-1] - row[0]) for row in times], padded)

@@ -26,6 +26,7 @@ from scenekit_plugins.events.config import EventConfig
 from scenekit_plugins.events.evaluator import EventEvaluator, annotators
 from scenekit_plugins.events.head import EventHead, frame_times, kept_rows, windows
 from scenekit_plugins.events.matching import matched, span_iou
+from scenekit_plugins.events.network import EventNetwork
 
 VOCABULARY = sk.Vocabulary(("cup", "ball"), mirror_words=(("left", "right"),))
 CHANNELS = 6
@@ -261,3 +262,11 @@ def test_frames_show_what_happens_at_their_moment() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(ValueError, match="width must be a multiple of heads, got 30 and 4"):
         EventConfig(width=30)
+
+
+def test_windows_of_many_frames_are_whole_in_half_precision() -> None:
+    """bfloat16 has no whole number between 500 and 502."""
+    network = EventNetwork(3, 2, EventConfig(width=16, heads=2, layers=1)).bfloat16()
+    with torch.no_grad():
+        sight = network([torch.zeros(501, 2, 3).bfloat16()], [torch.arange(501).bfloat16() / 50])
+    assert bool(sight.there.all())

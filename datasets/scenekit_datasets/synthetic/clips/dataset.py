@@ -231,7 +231,7 @@ class _LastFew:
 
 
 def _moment(made: SyntheticFrame, row: int) -> Moment:
-    return Moment(made.time, row, torch.from_numpy(made.pose).float())
+    return Moment(made.time, row, torch.from_numpy(made.pose).double())
 
 
 def _events(stored: StoredClip) -> Events:
