@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from types import MappingProxyType
@@ -27,6 +27,8 @@ from scenekit.structures.moments import VideoFrame
 
 _log = logging.getLogger(__name__)
 
+_log = logging.getLogger(__name__)
+
 Maps = Mapping[str, Float[Tensor, "_ _ _"]]
 """Maps of one image by modality, NaN where there is nothing."""
 
@@ -34,6 +36,14 @@ NO_MAPS: Maps = MappingProxyType({})
 
 VALUE = "value"
 """The entry of a mapping that holds the value itself, beside entries with its options."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadMap:
+    """A map that a modality has read already, in place of a value."""
+
+    map: Float[Tensor, "C H W"]
+    """In pixels of the image."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,32 @@ class InputValues:
                 maps[spec.input] = own if before is None else before.where(~before.isnan(), own)
         return {name: value for name, value in maps.items() if not bool(value.isnan().all())}
 
+    def read_for(self, names: Collection[str], values: Mapping[str, Any], image: InputImage) -> Maps:
+        """Read what an image comes with for a model; what none of its tasks reads is only checked.
+
+        Args:
+            names: Modalities that tasks of the model read.
+            values: As in `read`.
+            image: The image.
+
+        Returns:
+            Maps of these modalities, in pixels of the image.
+
+        Raises:
+            InputError: There is no such modality, or a value or the camera cannot be one of the image.
+        """
+        if not values:
+            return NO_MAPS
+        if image.camera is not None:
+            image.camera.check(image.size)
+        maps = self.read(values, image)
+        if unused := [name for name in maps if name not in names]:
+            warn_once(_log, f"no task of this model reads {' and '.join(unused)}: predictions are those without it")
+        return {name: value for name, value in maps.items() if name in names}
+
     def _read(self, spec: ModalitySpec, value: Any, image: InputImage) -> Float[Tensor, "C H W"]:
+        if isinstance(value, ReadMap):
+            return value.map
         options = dict(self.options.get(spec.name, {}))
         if isinstance(value, Mapping):
             if VALUE not in value:
