@@ -1,10 +1,11 @@
 """Measure maps of synthetic clips: `OMP_NUM_THREADS=1 python benchmarks/world.py [--clips 30] [--scenes FOLDER]`.
 
-Each clip of the test split is visited twice by a camera whose poses are known; nothing moves but the camera, and between the visits one
-or two objects are moved, and up to one each added and removed. Maps are built of the ground truth of the frames, of
-the ground truth with stated noise, and of the predictions of a model, without and with the depth of the images, if the
-model reads it. Against the ground truth: which objects the map has, how many of its objects are doubles or none, how
-far off they are, and which changes it finds. What pays of the fusion is measured by turning it off.
+Each clip of the test split is visited twice by a camera whose poses are known; nothing moves but the camera, and
+between the visits one or two objects are moved, and up to one each added and removed. Maps are built of the ground
+truth of the frames, of the ground truth with stated noise, and of the predictions of a model, without and with the
+depth of the images, if the model reads it; ids are ignored. Against the ground truth: which objects the map has, how
+many of its objects are doubles or none, how far off they are, and which changes it finds. What pays of the fusion is
+measured by turning it off.
 
 Predictions are stored in the folder of `--scenes`, so that another run only builds the maps.
 """
@@ -240,7 +241,7 @@ def measure(
     worlds = []
     for own, truth in zip(scenes, truths, strict=True):
         began = time.perf_counter()
-        world = sk.World.of(own, **options)
+        world = sk.World.of(own, tracked=False, **options)
         tally.seconds += time.perf_counter() - began
         tally.scenes += len(own)
         worlds.append(world)

@@ -42,6 +42,7 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "scenekit.model.timing.StepTimer"),  # internal: users read `Outputs.seconds`
     ("py:class", "scenekit.streaming.stream.Loop"),  # internal: `sk.stream` creates it
+    ("py:class", "scenekit.world.map_object.Kept"),  # internal: what a map object is computed from
     ("py:class", "scenekit.metrics.common.Id"),  # a type variable
 ]
 # Types of the standard library, torch and the like, and type variables, have no page here; ours must have one.

@@ -84,7 +84,7 @@ class BagOptions:
         from scenekit.ros.bags import bag
 
         chosen: dict[str, Any] = {**vars(self), **vars(selection)}
-        return bag(name, **chosen, say=output.print_note)
+        return bag(name, **chosen, on_note=output.print_note)
 
     def kind(self) -> Kind:
         """Return the kind of sources that bags are.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenekit.cli import output
-from scenekit.cli.predict import check_files
+from scenekit.cli.image_inputs import check_files
 
 if TYPE_CHECKING:
     from scenekit.io.images import Pixels

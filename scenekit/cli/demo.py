@@ -11,7 +11,7 @@ import typer
 
 from scenekit.cli import output, scene_files
 from scenekit.cli.demo_clip import save_clip
-from scenekit.cli.predict import check_files, unique_stems
+from scenekit.cli.image_inputs import check_files, unique_stems
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8

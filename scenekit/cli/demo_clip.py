@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenekit.cli import output
+from scenekit.cli.predict_stream import Pairs, paired, predictor
+from scenekit.cli.stream_tracking import DEFAULT, Tracking
 
 if TYPE_CHECKING:
     from scenekit.data.clip import Clip
     from scenekit.model.scene_model import SceneModel
-    from scenekit.scene import Scene
 
 LEAST = 0.2
 """Smallest score of an object of the clip: what scores little continues a track, and begins none."""
+
+SMOOTH = 0.3
+"""Seconds over which values of an object are averaged."""
 
 
 def save_clip(network: SceneModel, folder: Path, index: int = 0) -> list[Path]:
@@ -39,12 +43,11 @@ def save_clip(network: SceneModel, folder: Path, index: int = 0) -> list[Path]:
     import scenekit as sk
 
     clip = sk.clips("synthetic_clips", split="test")[index]
-    pairs = zip(clip.frames, tracked(network, clip), strict=True)
-    world, video = sk.World(tracked=True), folder / "clip.mp4"
+    world, video = sk.World(), folder / "clip.mp4"
     with sk.VideoWriter(video) as writer:
-        for frame, scene in output.progress(pairs, "predicting a clip", len(clip)):
+        for scene, frame in output.progress(tracked(network, clip), "predicting a clip", len(clip)):
             writer.write(np.asarray(scene.draw(frame)), None if frame.moment is None else frame.moment.time)
-            if sk.BOXES3D in scene:
+            if sk.World.reads in scene:
                 world.add(scene)
     if not len(world):
         return [video]
@@ -53,7 +56,7 @@ def save_clip(network: SceneModel, folder: Path, index: int = 0) -> list[Path]:
     return [video, folder / "world.png", folder / "world.json"]
 
 
-def tracked(network: SceneModel, clip: Clip) -> Iterator[Scene]:
+def tracked(network: SceneModel, clip: Clip) -> Pairs:
     """Yield the scenes of a clip with ids that last.
 
     Args:
@@ -61,13 +64,13 @@ def tracked(network: SceneModel, clip: Clip) -> Iterator[Scene]:
         clip: The clip.
 
     Yields:
-        A scene for each frame.
+        Scenes with their frames.
     """
-    import scenekit as sk
+    from scenekit.hooks import Coverage
 
-    network = sk.with_task(network, "appearance")
-    tasks = [task for task in network.tasks if task not in ("semantic", "panoptic")]  # the map of all pixels hides ids
-    scenes = network.predict(iter(clip.frames), tasks=tasks, threshold=LEAST, on_error="raise")
-    for scene in sk.track(scenes, smooth=0.3):
-        assert isinstance(scene, sk.Scene), "an image that fails ends the prediction"
-        yield scene
+    tracking = Tracking.of(DEFAULT, SMOOTH)
+    assert tracking is not None, "a name of a tracker asks for tracking"
+    network, _ = tracking.prepared(network, None)
+    # What is drawn on every pixel hides which id is where.
+    tasks = [task for task in network.tasks if network.specs[task].draw_covers is not Coverage.IMAGE]
+    yield from tracking.pairs(partial(paired, predictor(network, tasks, LEAST, None)), iter(clip.frames))

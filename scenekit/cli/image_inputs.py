@@ -1,17 +1,79 @@
-"""What comes with the images of `scenekit predict`: external regions, and a camera by its focal length."""
+"""The images of `scenekit predict`, and what comes with them: external regions, a camera by its focal length."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenekit.errors import InputError
+from scenekit.io.files import short_name
 
 if TYPE_CHECKING:
     from scenekit.model.scene_model import SceneModel
     from scenekit.structures.cameras import Camera
+
+
+LONGEST_STEM = 180
+"""Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
+
+
+def check_images(images: Sequence[str], stems: Sequence[str], given: Path | None, proposals: Path | None) -> None:
+    """Check that images, and the scene files of their objects, are there.
+
+    Args:
+        images: Paths of the images.
+        stems: Names of their scene files, without suffix.
+        given: Folder of scene files with the objects to use instead of detection.
+        proposals: File of boxes to use instead of the model's proposals.
+
+    Raises:
+        InputError: One is missing, or both objects and boxes are named.
+    """
+    if given is not None and proposals is not None:
+        raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
+    known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
+    check_files([*images, *known])
+
+
+def check_files(names: Iterable[str]) -> None:
+    """Check that files exist, before the first one is processed.
+
+    Args:
+        names: Paths of the files.
+
+    Raises:
+        InputError: If one does not exist.
+    """
+    for name in names:
+        if not os.path.exists(name):  # False for a name too long for a file system, too
+            raise InputError(f"{name}: no such file")
+
+
+def unique_stems(names: Sequence[str]) -> list[str]:
+    """Return one file name without suffix per image: its own, numbered where several images share it.
+
+    Long names are cut off, so that those of all files of an image fit the file system. Names that differ in capitals
+    alone count as the same, as some file systems have it.
+
+    Args:
+        names: Paths of the images.
+
+    Returns:
+        The names.
+    """
+    stems: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        own = short_name(Path(name).stem, LONGEST_STEM)
+        stem = next(
+            stem for stem in (own, *(f"{own}-{n}" for n in range(2, len(names) + 2))) if stem.casefold() not in taken
+        )
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
 
 
 def regions_from(given: Path | None, proposals: Path | None, images: Sequence[str]) -> Callable[[str, str], Any]:

@@ -27,12 +27,13 @@ def inputs_from(values: Mapping[str, Any], images: Sequence[str]) -> Inputs:
         A function from the path of an image to these arguments.
 
     Raises:
-        InputError: There is no such modality or option, or an image has no file.
+        InputError: There is no such modality or option, an option is without its modality, or an image has no file.
     """
     from scenekit.model.modalities import InputValues
 
     given = {name: value for name, value in values.items() if value is not None}
     known = InputValues.of(given)
+    known.check_options(())
     options = {name: value for name, value in given.items() if name not in known.values}
     files = {name: _files(name, Path(str(value)), images) for name, value in known.values.items()}
     return lambda image: {**options, **{name: of_image[image] for name, of_image in files.items()}}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,30 +11,19 @@ import typer
 
 from scenekit.cli import bag_streams, output, predict_live, predict_stream, scene_files
 from scenekit.cli.evaluate import parsed_options
-from scenekit.cli.image_inputs import check_proposals, pinhole, regions_from
+from scenekit.cli.image_inputs import check_images, check_proposals, pinhole, regions_from, unique_stems
 from scenekit.cli.main import USER_ERROR
 from scenekit.cli.modality_files import Inputs, camera_from, inputs_from
+from scenekit.cli.stream_command import StreamCommand, loaded
 from scenekit.cli.stream_sinks import Targets
-from scenekit.cli.stream_sources import KINDS, Selection, kind_of
-from scenekit.cli.stream_tracking import (
-    SmoothOption,
-    Tracking,
-    TrackOption,
-    TrackSetOption,
-    is_tracker_name,
-    refuse_tracking,
-)
+from scenekit.cli.stream_sources import Selection, kind_of, video_kind
+from scenekit.cli.stream_tracking import SmoothOption, Tracking, TrackOption, TrackSetOption, is_tracker_name
 from scenekit.errors import InputError
-from scenekit.io.files import short_name
 
 if TYPE_CHECKING:
     from scenekit.evaluation.results import ResultsWriter
-    from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
     from scenekit.structures.cameras import Camera
-
-LONGEST_STEM = 180
-"""Bytes of the name that the files of an image share; a file system takes 255 with what each file adds."""
 
 
 def predict(
@@ -201,31 +189,19 @@ def predict(
     live = predict_live.LiveOptions(budget, rates, as_live, stats)
     live.check()
     of_bags = bag_streams.BagOptions(topic, depth_topic, points_topic, info_topic, world_frame)
-    if (kind := kind_of(images, (of_bags.kind(), *KINDS))) is not None:
-        predict_stream.refuse(kind, for_images)
-        if kind.name != "bags":
-            predict_stream.refuse(kind, of_bags.named(), "bags")
+    if (kind := kind_of(images, (of_bags.kind(), video_kind()))) is not None:
+        predict_stream.refuse(for_images, "images", kind.name)
+        predict_stream.refuse({} if kind.name == "bags" else of_bags.named(), "bags", kind.name)
         targets = Targets.of(out, as_json, bag_streams.files(out, distro, threshold))
-        selection, tracking = Selection(start, stop, every), Tracking.of(track, smooth, track_options or ())
-        targets.check_tracks(tracking is not None)
-        predict_stream.check(kind, images, stems, selection, targets)
-        network = loaded(model, across_classes, device)
-        if tracking is not None:
-            network, wanted = tracking.prepared(network, wanted)
-        asked = (network, wanted, threshold, known_camera)
-        plain = partial(predict_stream.paired, predict_stream.predictor(*asked))
-        scenes = partial(live.scenes, *asked) if live.used else plain
-        scenes = scenes if tracking is None else partial(tracking.pairs, scenes)
-        with live.reported(targets.printed):
-            predict_stream.StreamRun(kind, selection, targets, scenes, network.device).over(images, stems)
+        tracking = Tracking.of(track, smooth, track_options or ())
+        load = partial(loaded, model, across_classes, device)
+        command = StreamCommand(targets, live, tracking, load, wanted, threshold, known_camera)
+        command.run(kind, images, stems, Selection(start, stop, every))
         return
-    predict_stream.refuse_for_images(start, stop, every, as_json, of_bags.named())
-    refuse_tracking({"--track": track, "--track-set": track_options, "--smooth": smooth})
-    live.refuse()
-    if given is not None and proposals is not None:
-        raise InputError("--given and --proposals: name one of them; objects that are given need no proposals")
-    known = [] if given is None else [str(given / f"{stem}.json") for stem in stems]
-    check_files([*images, *known])
+    of_tracks = {"--track": track, "--track-set": track_options, "--smooth": smooth}
+    of_videos = {"--start": start, "--stop": stop, **of_tracks, **live.named()}
+    predict_stream.refuse_for_images(of_videos, of_bags.named(), every, as_json)
+    check_images(images, stems, given, proposals)
     regions = regions_from(given, proposals, images)
     named_inputs = {"depth": depth, "depth_scale": depth_scale, **parsed_options(further or (), "--input")}
     inputs = inputs_from(named_inputs, images)
@@ -236,15 +212,10 @@ def predict(
         network = loaded(model, across_classes, device)
         folder = None if out is None or writer is not None else output.make_folder(out)
         files = scene_files.Files(folder, graph, relations, all_relations, mesh, recording, writer)
-        unreadable: list[str] = []
-        named = output.progress(list(zip(images, stems, strict=True)), "predicting")
         check_proposals(network, proposals)
         run = partial(network.predict, tasks=wanted, threshold=threshold, budget=budget)
         predict = partial(scene_of, run, regions, inputs, known_camera)
-        print_scenes(predicted(named, predict, unreadable, files.write), as_json is not None)
-        files.finish()
-    if unreadable:
-        raise typer.Exit(USER_ERROR)
+        predict_all(list(zip(images, stems, strict=True)), predict, files, as_json is not None)
 
 
 predict.optional_values = {  # type: ignore[attr-defined]
@@ -252,27 +223,6 @@ predict.optional_values = {  # type: ignore[attr-defined]
     "--stats": (".json",),
     "--track": is_tracker_name,
 }
-
-
-def loaded(model: str, across_classes: float | None, device: str) -> SceneModel:
-    """Load a model.
-
-    Args:
-        model: Its name.
-        across_classes: IoU above which objects of two classes are one thing; None for the model's own.
-        device: Name of its device.
-
-    Returns:
-        The model.
-    """
-    import scenekit as sk
-    from scenekit.cli.device import on_device
-    from scenekit.weights.detector_options import with_suppression
-
-    network = sk.load(model)
-    if across_classes is not None:
-        network = with_suppression(network, across_classes)
-    return on_device(network, device)
 
 
 def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
@@ -295,6 +245,27 @@ def results_at(format: str | None, folder: Path | None) -> ResultsWriter | None:
     from scenekit.evaluation.results import results_writer
 
     return results_writer(format, folder)
+
+
+def predict_all(
+    named: list[tuple[str, str]], predict: Callable[[str, str], Scene], files: scene_files.Files, as_json: bool
+) -> None:
+    """Predict, write and print the scenes of all images.
+
+    Args:
+        named: (path of the image, stem of its files).
+        predict: Predicts the scene of an image by its path and the stem of its files.
+        files: Writes the files of a scene.
+        as_json: Whether to print JSON.
+
+    Raises:
+        Exit: Some images cannot be read; the others are done.
+    """
+    unreadable: list[str] = []
+    print_scenes(predicted(output.progress(named, "predicting"), predict, unreadable, files.write), as_json)
+    files.finish()
+    if unreadable:
+        raise typer.Exit(USER_ERROR)
 
 
 def print_scenes(scenes: Iterable[Scene], as_json: bool) -> None:
@@ -377,44 +348,6 @@ def scene_of(
     if isinstance(camera, float):
         camera = pinhole(camera, *image_size(Path(name)))
     return predict(name, given=regions(name, stem), camera=camera, **inputs(name))
-
-
-def check_files(names: Iterable[str]) -> None:
-    """Check that files exist, before the first one is processed.
-
-    Args:
-        names: Paths of the files.
-
-    Raises:
-        InputError: If one does not exist.
-    """
-    for name in names:
-        if not os.path.exists(name):  # False for a name too long for a file system, too
-            raise InputError(f"{name}: no such file")
-
-
-def unique_stems(names: Sequence[str]) -> list[str]:
-    """Return one file name without suffix per image: its own, numbered where several images share it.
-
-    Long names are cut off, so that those of all files of an image fit the file system. Names that differ in capitals
-    alone count as the same, as some file systems have it.
-
-    Args:
-        names: Paths of the images.
-
-    Returns:
-        The names.
-    """
-    stems: list[str] = []
-    taken: set[str] = set()
-    for name in names:
-        own = short_name(Path(name).stem, LONGEST_STEM)
-        stem = next(
-            stem for stem in (own, *(f"{own}-{n}" for n in range(2, len(names) + 2))) if stem.casefold() not in taken
-        )
-        taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
 
 
 def summary(scene: Scene) -> tuple[Any, ...]:

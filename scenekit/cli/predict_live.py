@@ -58,8 +58,8 @@ class LiveOptions:
     """Whether recordings run as if they were live."""
     stats: str | None = None
     """Value of --stats."""
-    collected: dict[str, StreamStats] = field(default_factory=dict)
-    """The statistics so far, by source."""
+    collected: list[tuple[str, StreamStats]] = field(default_factory=list)
+    """The name of each source so far, and its statistics."""
 
     @property
     def used(self) -> bool:
@@ -79,15 +79,13 @@ class LiveOptions:
 
             seconds_of(self.budget)
 
-    def refuse(self) -> None:
-        """Check that no option is set that is for videos alone.
+    def named(self) -> dict[str, object]:
+        """Return the options that are for videos alone.
 
-        Raises:
-            InputError: One of them is set.
+        Returns:
+            Values by option.
         """
-        for option, value in (("--rates", self.rates), ("--live", self.live or None), ("--stats", self.stats)):
-            if value is not None:
-                raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
+        return {"--rates": self.rates, "--live": self.live, "--stats": self.stats}
 
     def scenes(
         self,
@@ -135,7 +133,7 @@ class LiveOptions:
                         yield scene, stream.frame
         finally:  # also after Ctrl-C, which is how the stream of a camera ends
             skipped = 0 if camera is None else source.damaged  # which a stream reads of a source itself
-            self.collected[source.source] = stream.stats.with_skipped(skipped)
+            self.collected.append((source.source, stream.stats.with_skipped(skipped)))
 
     @contextmanager
     def reported(self, aside: bool) -> Iterator[None]:

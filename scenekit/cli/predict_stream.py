@@ -65,43 +65,38 @@ class Report:
         return self.source, self.frames, self.damaged, rate, objects or "none"
 
 
-def refuse(kind: Kind, options: Mapping[str, object], wanted: str = "images") -> None:
+def refuse(options: Mapping[str, object], wanted: str, given: str = "images") -> None:
     """Check that no option is set that is for other sources.
 
     Args:
-        kind: Kind of the sources.
         options: Values by option.
         wanted: What the options are for.
+        given: What the sources are.
 
     Raises:
         InputError: One of them is set.
     """
     for option, value in options.items():
         if value is not None and value is not False:
-            raise InputError(f"{option} is for {wanted}, and cannot be used with {kind.name}; leave it out")
+            raise InputError(f"{option} is for {wanted}, and cannot be used with {given}; leave it out")
 
 
 def refuse_for_images(
-    start: float | None, stop: float | None, every: int, as_json: str | None, of_bags: Mapping[str, object]
+    of_videos: Mapping[str, object], of_bags: Mapping[str, object], every: int, as_json: str | None
 ) -> None:
     """Check that no option is set that is for videos or bags.
 
     Args:
-        start: Value of --start.
-        stop: Value of --stop.
+        of_videos: Values of options that are for videos.
+        of_bags: Values of options that are for bags.
         every: Value of --every.
         as_json: Value of --json.
-        of_bags: Values of options that are for bags.
 
     Raises:
         InputError: One of them is set.
     """
-    for option, value in of_bags.items():
-        if value is not None:
-            raise InputError(f"{option} is for bags, and cannot be used with images; leave it out")
-    for option, is_set in (("--start", start is not None), ("--stop", stop is not None), ("--every", every != 1)):
-        if is_set:
-            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
+    refuse(of_bags, "bags")
+    refuse({**of_videos, "--every": every != 1}, "videos")
     if as_json not in (None, STDOUT):
         raise InputError(f"--json {as_json}: scenes of images go to standard output: --json > FILE")
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,15 +13,14 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from scenekit.cli import output
 from scenekit.cli.stream_sources import FrameSource
 from scenekit.errors import InputError, listed
-from scenekit.io.files import created, plain, portable, unwritable, write_atomically
+from scenekit.io.clock import USUAL_RATE, ForwardClock
+from scenekit.io.files import created, portable, unwritable
+from scenekit.io.json_lines import json_line
 from scenekit.io.streams import results
 
 if TYPE_CHECKING:
     from scenekit.scene import Scene
     from scenekit.structures.moments import VideoFrame
-
-USUAL_RATE = 25.0
-"""Frames a second where a source does not know them."""
 
 STDOUT = "-"
 """The target of JSON lines on standard output."""
@@ -41,12 +38,36 @@ Opener: TypeAlias = Callable[[Path, FrameSource], AbstractContextManager[Sink]]
 """(target, source) -> the open sink of a source."""
 
 
-class SceneLines:
-    """A file of scenes as JSON, one a line; each line is complete, at any time."""
+class _Lines:
+    """A file of text that grows line by line; each line is complete, at any time."""
 
     def __init__(self, target: Path) -> None:
         self._target, self._whole = target, 0
-        self._file = target.open("wb", buffering=0)
+        try:
+            self._file = target.open("wb", buffering=0)
+        except OSError as error:
+            raise unwritable(target, error) from error
+
+    def append(self, text: str) -> None:
+        """Write whole lines; InputError where the file cannot be written."""
+        data = text.encode()
+        try:
+            written = self._file.write(data)
+            if written < len(data):
+                self._file.write(data[written:])
+        except OSError as error:
+            raise unwritable(self._target, error) from error
+        self._whole += len(data)
+
+    def close(self) -> None:
+        """Close the file, without a line that has been cut off."""
+        with self._file:
+            if self._target.is_file():
+                self._file.truncate(self._whole)
+
+
+class SceneLines(_Lines):
+    """A file of scenes as JSON, one a line."""
 
     def write(self, scene: Scene, frame: VideoFrame) -> None:
         """Write a line.
@@ -60,20 +81,7 @@ class SceneLines:
         """
         if scene.path is not None and os.path.exists(scene.path):
             scene = replace(scene, path=portable(scene.path, self._target))
-        line = line_of(scene).encode()
-        try:
-            written = self._file.write(line)
-            if written < len(line):
-                self._file.write(line[written:])
-        except OSError as error:
-            raise unwritable(self._target, error) from error
-        self._whole += len(line)
-
-    def close(self) -> None:
-        """Close the file, without a line that has been cut off."""
-        with self._file:
-            if self._target.is_file():
-                self._file.truncate(self._whole)
+        self.append(json_line(scene.to_json()))
 
 
 class PrintedLines:
@@ -86,18 +94,18 @@ class PrintedLines:
             scene: The scene.
             frame: Its frame.
         """
-        results().write(line_of(scene))
+        results().write(json_line(scene.to_json()))
         results().flush()
 
 
 class DrawnVideo:
-    """A video of the drawings of scenes."""
+    """A video of the drawings of scenes; where the times of a source go back, its clock goes on."""
 
     def __init__(self, target: Path, source: FrameSource) -> None:
         from scenekit.io.video.writing import VideoWriter
 
         self.writer = VideoWriter(target, rate=source.rate)
-        self._step, self._shift, self._last = 1 / (source.rate or USUAL_RATE), 0.0, -math.inf
+        self._clock = ForwardClock(1 / (source.rate or USUAL_RATE))
 
     def write(self, scene: Scene, frame: VideoFrame) -> None:
         """Draw a scene on its frame.
@@ -106,26 +114,7 @@ class DrawnVideo:
             scene: The scene.
             frame: Its frame.
         """
-        self.writer.write(scene.draw(frame), None if frame.moment is None else self._time(frame.moment.time))
-
-    def _time(self, time: float) -> float:
-        """Return when a frame is shown: on its clock, which goes on from the frame before where it jumps back."""
-        if time + self._shift <= self._last:
-            self._shift = self._last + self._step - time
-        self._last = time + self._shift
-        return self._last
-
-
-def line_of(scene: Scene) -> str:
-    """Return a scene as a line of JSON.
-
-    Args:
-        scene: The scene.
-
-    Returns:
-        The line, with its end.
-    """
-    return json.dumps(plain(scene.to_json()), allow_nan=False, ensure_ascii=False) + "\n"
+        self.writer.write(scene.draw(frame), None if frame.moment is None else self._clock.at(frame.moment.time))
 
 
 @contextmanager
@@ -142,14 +131,8 @@ def scene_lines(target: Path, source: FrameSource | None = None) -> Iterator[Sin
     Raises:
         InputError: The file cannot be written.
     """
-    try:
-        lines = SceneLines(target)
-    except OSError as error:
-        raise unwritable(target, error) from error
-    try:
+    with closing(SceneLines(target)) as lines:
         yield lines
-    finally:
-        lines.close()
 
 
 @contextmanager
@@ -173,28 +156,28 @@ def drawn_video(target: Path, source: FrameSource) -> Iterator[Sink]:
         output.print_note(f"{source.source}: no frames, so that {target} is not written")
 
 
-class TrackLines:
-    """The lines of a file of tracks in MOTChallenge's format."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+class TrackLines(_Lines):
+    """A file of tracks in MOTChallenge's format, one object of a frame a line."""
 
     def write(self, scene: Scene, frame: VideoFrame) -> None:
-        """Add the objects of a scene.
+        """Write the objects of a scene.
 
         Args:
             scene: The scene, with lasting ids.
             frame: Its frame.
+
+        Raises:
+            InputError: An id repeats, or the file cannot be written.
         """
         from scenekit.tracking.saving import lines_of
 
         number = 0 if scene.moment is None else scene.moment.number
-        self.lines += lines_of(scene, number, "motchallenge", None)
+        self.append("".join(f"{line}\n" for line in lines_of(scene, number, "motchallenge", None)))
 
 
 @contextmanager
 def track_lines(target: Path, source: FrameSource) -> Iterator[Sink]:
-    """Provide a file of tracks; what was tracked until an error or an interruption is written.
+    """Provide a file of tracks, which grows with the stream.
 
     Args:
         target: The file.
@@ -206,11 +189,8 @@ def track_lines(target: Path, source: FrameSource) -> Iterator[Sink]:
     Raises:
         InputError: The file cannot be written.
     """
-    tracks = TrackLines()
-    try:
-        yield tracks
-    finally:
-        write_atomically(target, "".join(f"{line}\n" for line in tracks.lines).encode())
+    with closing(TrackLines(target)) as lines:
+        yield lines
 
 
 TRACKS = ".txt"

@@ -1,4 +1,4 @@
-"""Sources of frames that `scenekit predict` can name: an entry of KINDS each."""
+"""Sources of frames that `scenekit predict` can name: a `Kind` each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -36,7 +36,7 @@ class Selection:
 
     def check(self) -> None:
         """Check that there can be such frames; InputError if not."""
-        from scenekit.io.video.reading import check_range
+        from scenekit.io.ranges import check_range
 
         check_range(self.start, self.stop, self.every)
 
@@ -98,6 +98,8 @@ class Kind:
     """Opens the source of a name; InputError where that cannot be."""
     check: Callable[[str, Selection], None]
     """Raises InputError, before the model is loaded, where frames of the source cannot be had."""
+    release: Callable[[], None] = lambda: None
+    """Closes what `check` has opened and kept, as far as `open` has not returned it."""
 
 
 def is_video(name: str) -> bool:
@@ -142,33 +144,85 @@ def is_camera(name: str) -> bool:
     return re.fullmatch("[0-9]+", name) is not None
 
 
-def check_video(name: str, selection: Selection) -> None:
-    """Check that a video can be read, and is as long as is asked for.
+@dataclass(frozen=True)
+class Videos:
+    """Videos that are checked before a run, and opened once where a second time may fail: all but regular files.
+
+    A pipe can be read once, and many cameras of the network serve one reader at a time.
+    """
+
+    kept: dict[str, FrameSource] = field(default_factory=dict)
+    """Open ones that wait for their turn, by name."""
+
+    def check(self, name: str, selection: Selection) -> None:
+        """Check that a video can be read, and is as long as is asked for.
+
+        Args:
+            name: The name.
+            selection: The frames.
+
+        Raises:
+            InputError: It cannot be read, or ends before the start.
+        """
+        if os.path.isfile(name):
+            with open_video(name, Selection()) as opened:
+                check_start(opened, name, selection)
+        elif name not in self.kept:
+            self.kept[name] = open_video(name, selection)
+            check_start(self.kept[name], name, selection)
+
+    def open(self, name: str, selection: Selection) -> FrameSource:
+        """Return an open video.
+
+        Args:
+            name: The name.
+            selection: The frames.
+
+        Returns:
+            The one that has been checked, where it has been kept.
+
+        Raises:
+            InputError: It cannot be opened.
+        """
+        return self.kept.pop(name) if name in self.kept else open_video(name, selection)
+
+    def release(self) -> None:
+        """Close the videos whose turn has not come."""
+        while self.kept:
+            self.kept.popitem()[1].__exit__(None, None, None)
+
+
+def check_start(opened: FrameSource, name: str, selection: Selection) -> None:
+    """Check that a video does not end before the start.
 
     Args:
-        name: The name.
+        opened: The video.
+        name: Its name.
         selection: The frames.
 
     Raises:
-        InputError: It cannot be read, or ends before the start.
+        InputError: It does.
     """
-    with open_video(name, Selection()) as opened:
-        if selection.start is not None and opened.duration is not None and selection.start >= opened.duration:
-            raise InputError(f"--start {selection.start:g}: {name} is only {opened.duration:g} s long")
+    if selection.start is not None and opened.duration is not None and selection.start >= opened.duration:
+        raise InputError(f"--start {selection.start:g}: {name} is only {opened.duration:g} s long")
 
 
-VIDEO = Kind("videos", is_video, open_video, check_video)
+def video_kind() -> Kind:
+    """Return the kind of sources that videos are.
 
-KINDS: Sequence[Kind] = (VIDEO,)
-"""All kinds; a name belongs to the first one that accepts it."""
+    Returns:
+        The kind, for one run.
+    """
+    videos = Videos()
+    return Kind("videos", is_video, videos.open, videos.check, videos.release)
 
 
-def kind_of(names: Sequence[str], known: Sequence[Kind] = KINDS) -> Kind | None:
+def kind_of(names: Sequence[str], known: Sequence[Kind] | None = None) -> Kind | None:
     """Return the kind of the sources that are named.
 
     Args:
         names: Names on the command line.
-        known: Kinds that they may be of.
+        known: Kinds that they may be of; videos if None. A name belongs to the first one that accepts it.
 
     Returns:
         Their kind; None for images.
@@ -176,6 +230,7 @@ def kind_of(names: Sequence[str], known: Sequence[Kind] = KINDS) -> Kind | None:
     Raises:
         InputError: They are of several kinds.
     """
+    known = (video_kind(),) if known is None else known
     kinds = {name: next((kind for kind in known if kind.accepts(name)), None) for name in names}
     first = kinds[names[0]]
     for name, kind in kinds.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,20 +36,20 @@ def check_target(target: str | None) -> None:
         raise InputError(f"--stats {target}: no such folder; create it first")
 
 
-def report(stats: Mapping[str, StreamStats], target: str | None, aside: bool) -> None:
+def report(stats: Sequence[tuple[str, StreamStats]], target: str | None, aside: bool) -> None:
     """Print or write the statistics of streams.
 
     Args:
-        stats: Statistics by the name of the source.
+        stats: The name of each source, and its statistics.
         target: Value of --stats.
         aside: Whether standard output has other results, so that tables go to standard error.
     """
     if target == TABLE:
-        for name, one in stats.items():
+        for name, one in stats:
             (output.print_note if aside else output.print_text)(title(name, one))
             output.print_table("", ("ms", "mean", "p50", "p95", "p99", "longest"), rows(one), aside)
     elif target is not None:
-        sources = [{"source": name, **one.to_json()} for name, one in stats.items()]
+        sources = [{"source": name, **one.to_json()} for name, one in stats]
         write_atomically(Path(target), (json.dumps({"sources": sources}, indent=2) + "\n").encode())
 
 

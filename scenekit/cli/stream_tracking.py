@@ -56,20 +56,6 @@ def is_tracker_name(word: str) -> bool:
     return bool(word) and not word.startswith("-") and not word.isdecimal() and "." not in word and ":" not in word
 
 
-def refuse_tracking(options: Mapping[str, object]) -> None:
-    """Check that no option of tracking is set, for images.
-
-    Args:
-        options: Values by option.
-
-    Raises:
-        InputError: One of them is set.
-    """
-    for option, value in options.items():
-        if value is not None:
-            raise InputError(f"{option} is for videos, and cannot be used with images; leave it out")
-
-
 @dataclass(frozen=True)
 class Tracking:
     """How objects are tracked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,8 +87,14 @@ def build_map(
         str, typer.Option("--up", metavar="X,Y,Z", help="Direction of up in the world of the poses.")
     ] = "0,0,1",
     tracked: Annotated[
-        bool, typer.Option("--tracked", help="The identities of the scenes last: equal ones are one object.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--tracked/--no-tracked",
+            help="Whether equal ids of scenes are one object: by default where they are tracks, as `scenekit predict"
+            " --track` writes them. --no-tracked is for scenes of several streams at one time; --tracked refuses scenes"
+            " without tracks.",
+        ),
+    ] = None,
     threshold: Annotated[
         float, typer.Option("--threshold", help="Smallest score of an object that is added.", min=0.0, max=1.0)
     ] = 0.0,
@@ -188,7 +195,7 @@ def direction_of(text: str) -> tuple[float, ...]:
 
 
 def read_scenes(path: Path) -> Iterator[Scene]:
-    """Read scenes: JSON objects in a line each, or one array of them.
+    """Read scenes: JSON objects in a line each, or one array of them. A last line that was cut off gets a note.
 
     Args:
         path: The file.
@@ -201,16 +208,10 @@ def read_scenes(path: Path) -> Iterator[Scene]:
     """
     from dataclasses import replace
 
-    from scenekit.io.files import located, read_text
-    from scenekit.io.records import parse_json
+    from scenekit.io.files import located
     from scenekit.scene import Scene
 
-    text = read_text(path)
-    if text.lstrip().startswith("["):
-        entries = [(f"scene {number}", data) for number, data in enumerate(parse_json(text, path))]
-    else:
-        lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-        entries = [(f"line {number}", parse_json(line, f"{path}: line {number}")) for number, line in lines]
+    entries = list(entries_of(path))
     if not entries:
         raise InputError(f"{path}: expected a scene in each line, got none")
     for place, data in entries:
@@ -221,6 +222,32 @@ def read_scenes(path: Path) -> Iterator[Scene]:
             hint = "; this is a map: compare maps by `scenekit world diff`" if is_map else f": {error}"
             raise InputError(f"{path}: {place} is not a scene{hint}") from error
         yield replace(scene, path=located(scene.path, path))
+
+
+def entries_of(path: Path) -> Iterator[tuple[str, Any]]:
+    """Read the entries of an array of JSON, or of lines.
+
+    Args:
+        path: The file.
+
+    Yields:
+        (Where the entry is, the entry).
+
+    Raises:
+        InputError: If the file cannot be read, or is not valid JSON.
+    """
+    from scenekit.io.files import read_bytes
+    from scenekit.io.json_lines import read_json_lines
+    from scenekit.io.records import parse_json
+
+    def note(number: int) -> None:
+        output.print_note(f"{path}: line {number} was cut off and is left out, as where its program was killed")
+
+    content = read_bytes(path)
+    if content.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+        yield from ((f"scene {number}", data) for number, data in enumerate(parse_json(content, path)))
+    else:
+        yield from ((f"line {number}", data) for number, data in read_json_lines(path, note))
 
 
 def print_map(world: World, as_json: bool) -> None:

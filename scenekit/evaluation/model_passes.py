@@ -14,7 +14,7 @@ from scenekit.model.board import Board
 from scenekit.model.clips import predict_clip
 from scenekit.model.external_regions import Given, given_regions
 from scenekit.model.head import Head
-from scenekit.model.modalities import NO_MAPS, Maps
+from scenekit.model.modalities import NO_MAPS, Maps, ReadMap
 from scenekit.model.prediction import evaluating
 from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
@@ -46,7 +46,7 @@ class ClipPass:
 
     def __init__(self, model: SceneModel, sample: Sample, tasks: Collection[str]) -> None:
         frames = [
-            VideoFrame(frame.image, Moment(time, number), frame.scene.camera, frame.inputs)
+            VideoFrame(frame.image, Moment(time, number), frame.scene.camera, _as_read(frame.inputs))
             for number, (frame, time) in enumerate(zip(sample.frames, sample.times, strict=True))
         ]
         self.scene = predict_clip(model, frames, tasks, threshold=0.0).whole
@@ -124,6 +124,10 @@ class Passes:
             elif name in self._model.stages or not set(provides).isdisjoint(plan.reads(task)):
                 values.update({key: board[key] for key in provides} if _are_whole(board, provides) else {})
         return values
+
+
+def _as_read(inputs: Maps) -> dict[str, ReadMap]:
+    return {name: ReadMap(value) for name, value in inputs.items()}
 
 
 def _are_whole(board: Board, keys: Collection[Key[Any, Any]]) -> bool:

@@ -37,6 +37,8 @@ def unit_vectors(vectors: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
 
 
 def _steps(vectors: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
+    if not vectors.numel():  # objects without channels have no largest one
+        return vectors
     largest = vectors.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
     return (vectors / largest * STEPS).round()
 

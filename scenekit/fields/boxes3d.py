@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.fields.base import Field, Shape
@@ -19,6 +19,7 @@ from scenekit.fields.frame import Blending, Columns, Frame, Issue, Validated, ro
 from scenekit.io.files import plain
 from scenekit.ops.boxes import intersection_over_area
 from scenekit.ops.boxes3d import project_cuboids
+from scenekit.ops.rotations.symmetry import aligned
 from scenekit.structures.boxes3d import Boxes3D
 from scenekit.structures.geometry import Geometry, Size
 from scenekit.structures.meshes import Meshes
@@ -117,6 +118,9 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
     def blend(self, before: Boxes3D, now: Boxes3D, blending: Blending) -> Boxes3D:
         """Return mean distances from the camera, sizes, rotations and scores; directions stay as they are now.
 
+        Sizes and rotations are averaged modulo the symmetry of objects: a box that is described anew, by a quarter turn
+        with width and length exchanged, is the same one.
+
         The direction of an object is as exact as its 2D box and would lag behind it; its distance is what errs. Of an
         object that comes closer the distance lags by its speed times the seconds of smoothing.
         """
@@ -124,6 +128,9 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         if blending.motion is not None:
             turn = blending.motion[:3, :3].to(center)
             center, rotation = center @ turn.T + blending.motion[:3, 3].to(center), turn @ rotation
+        size = before.size
+        if blending.symmetry is not None:
+            rotation, size = _described_alike(rotation, size, now.rotation, blending.symmetry)
         far, is_far = center.norm(dim=1), now.center.norm(dim=1)
         scale = torch.where(blending.weight < 1, blending.mean(far, is_far) / is_far.clamp(min=1e-6), 1.0)
         turned = _nearest_rotations(blending.mean(rotation, now.rotation))
@@ -131,7 +138,7 @@ class Box3DField(Field[Boxes3D, Boxes3D]):
         if scores is not None and before.scores is not None:
             scores = blending.mean(before.scores, scores)
         kept = (blending.weight < 1) & before.valid & now.valid
-        mean = Boxes3D(now.center * scale[:, None], blending.mean(before.size, now.size), turned, scores)
+        mean = Boxes3D(now.center * scale[:, None], blending.mean(size, now.size), turned, scores)
         rows = kept.nonzero()[:, 0]
         parts = ((now.center, mean.center), (now.size, mean.size), (now.rotation, mean.rotation))
         center, size, rotation = (own.index_put((rows,), other[rows]) for own, other in parts)
@@ -204,6 +211,22 @@ def cuboid_frame(sides: Float[np.ndarray, "3"]) -> trimesh.Trimesh:
     verts = np.concatenate([piece.vertices for piece in pieces])
     faces = [piece.faces + len(piece.vertices) * n for n, piece in enumerate(pieces)]
     return trimesh.Trimesh(verts, np.concatenate(faces), process=False)
+
+
+def _described_alike(
+    rotation: Float[Tensor, "N 3 3"],
+    size: Float[Tensor, "N 3"],
+    reference: Float[Tensor, "N 3 3"],
+    symmetry: Int[Tensor, " N"],
+) -> tuple[Float[Tensor, "N 3 3"], Float[Tensor, "N 3"]]:
+    """Return the descriptions of the same boxes whose rotations are the nearest to others."""
+    for n in set(symmetry.tolist()) - {1}:
+        rows = (symmetry == n).nonzero()[:, 0]
+        rotations, sizes, references = (part[rows].detach().cpu().numpy() for part in (rotation, size, reference))
+        turned, sides = aligned(rotations, sizes, references, n)
+        rotation = rotation.index_put((rows,), torch.from_numpy(turned).to(rotation))
+        size = size.index_put((rows,), torch.from_numpy(sides).to(size))
+    return rotation, size
 
 
 def _nearest_rotations(matrices: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 3 3"]:

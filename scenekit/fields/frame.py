@@ -110,6 +110,9 @@ class Blending:
     """Their boxes at the current one."""
     motion: Float[Tensor, "4 4"] | None = None
     """From the camera frame of the earlier image to that of the current one, in metres; None where it is unknown."""
+    symmetry: Int[Tensor, " N"] | None = None
+    """Of each object as in `Vocabulary.symmetry`: 1 with a front, n for rotations by 360 / n degrees, 0 for any; None
+    where all have a front."""
 
     def mean(self, before: Tensor, now: Tensor) -> Tensor:
         """Return the weighted mean of two tensors.

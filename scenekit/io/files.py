@@ -68,13 +68,29 @@ def read_text(path: str | Path) -> str:
         InputError: If it cannot be read or is not encoded in UTF-8.
     """
     try:
-        return path_named(path).read_text(encoding="utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}, which is not encoded in UTF-8: {error}") from None
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Read a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return path_named(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {path}, which is not encoded in UTF-8: {error}") from None
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.io.files import read_text
+from scenekit.ops.poses import between
 from scenekit.structures.moments import Moment, check_pose
 
 TUM, KITTI = 8, 12
@@ -21,6 +22,9 @@ TUM, KITTI = 8, 12
 
 UNIT_TOLERANCE = 1e-2
 """How far the length of a quaternion in a file may be from 1."""
+
+END_TOLERANCE = 0.01
+"""Seconds before the first and after the last pose in which that pose holds: files have rounded times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class Poses:
     def at(self, time: float | int) -> Float[Tensor, "4 4"]:
         """Interpolate the pose at a time: positions linearly, rotations along the shortest turn (Slerp).
 
+        Up to 10 ms before the first pose and after the last one, that pose holds: times in files are rounded.
+
         Args:
             time: Seconds; the number of an image where `by_number` is set.
 
@@ -64,24 +70,22 @@ class Poses:
             Camera to world.
 
         Raises:
-            InputError: The time is before the first pose or after the last one; poses are not extrapolated.
+            InputError: The time is farther before the first pose or after the last one; poses are not extrapolated.
         """
         first, last = float(self.times[0]), float(self.times[-1])
-        if not first <= time <= last:
+        slack = 0.0 if self.by_number else END_TOLERANCE
+        if not first - slack <= time <= last + slack:
             what = "image" if self.by_number else "time"
             raise InputError(
                 f"there is no pose for {what} {time:g}: the trajectory covers {first:g} to {last:g}; leave such images"
                 " out, or check that both have the same clock"
             )
+        time = min(max(time, first), last)
         after = int(np.searchsorted(self.times, time))
         if float(self.times[after]) == time:
             return torch.from_numpy(self.matrices[after].copy())
-        ends = slice(after - 1, after + 1)
-        pose, share = np.eye(4), (time - self.times[after - 1]) / (self.times[after] - self.times[after - 1])
-        turn = Slerp([0.0, 1.0], Rotation.from_matrix(self.matrices[ends, :3, :3]))
-        pose[:3, :3] = turn([share]).as_matrix()[0]
-        pose[:3, 3] = (1 - share) * self.matrices[after - 1, :3, 3] + share * self.matrices[after, :3, 3]
-        return torch.from_numpy(pose)
+        share = float((time - self.times[after - 1]) / (self.times[after] - self.times[after - 1]))
+        return torch.from_numpy(between(self.matrices[after - 1], self.matrices[after], share))
 
     def of(self, moment: Moment | None) -> Float[Tensor, "4 4"]:
         """Interpolate the pose of an image of a stream.

@@ -95,8 +95,8 @@ def read_track_lines(path: Path, format: TrackFormat) -> TrackLines:
         Its lines.
 
     Raises:
-        InputError: Names the line that is wrong: too few columns, no numbers, a frame that is none, a reversed box, or
-            an id that its frame has already.
+        InputError: Names the line that is wrong: too few columns, no numbers, a frame that is none, a reversed box,
+            an id that its frame has already, or in MOTChallenge's format one below 0.
     """
     parse = _mot_line if format == "motchallenge" else _kitti_line
     seen: dict[tuple[int, int], int] = {}
@@ -138,7 +138,10 @@ def _mot_line(words: Sequence[str], where: str) -> Row:
     left, top = left - FIRST_PIXEL, top - FIRST_PIXEL
     kind = _whole(more[0], "the class", where) if more else -1
     number = _whole(frame, "the frame", where, least=FIRST_PIXEL) - FIRST_PIXEL
-    return number, _whole(identity, "the id", where), [left, top, left + width, top + height], str(kind), [score]
+    name = _whole(identity, "the id", where)
+    if name < 0:
+        raise InputError(f"{where}: frame {number + FIRST_PIXEL} has the id {name}; a track has an id from 0")
+    return number, name, [left, top, left + width, top + height], str(kind), [score]
 
 
 def _kitti_line(words: Sequence[str], where: str) -> Row:

@@ -24,7 +24,7 @@ from scenekit.model.board import Board
 from scenekit.model.modalities import InputValues, Maps
 from scenekit.model.parts import Part, merged
 from scenekit.model.postprocess import clip_scene
-from scenekit.model.prediction import evaluating, read_maps
+from scenekit.model.prediction import evaluating
 from scenekit.model.preprocess import make_batch
 from scenekit.model.scene_model import SceneModel
 from scenekit.scene import Scene
@@ -203,7 +203,7 @@ class _ClipRun:
     def _maps(self, frame: tuple[VideoFrame, Moment], pixels: Pixels, number: int) -> Maps:
         """Read what a frame came with."""
         image = InputImage((int(pixels.shape[1]), int(pixels.shape[2])), frame[0].camera, f"frame {number}")
-        return read_maps(self.model, InputValues(), frame[0].inputs, image)
+        return InputValues().read_for(self.model.inputs, frame[0].inputs, image)
 
     def result(self) -> ClipScene:
         """Run the tasks of clips."""

@@ -5,8 +5,9 @@ Letters: B images, C channels, H W pixels.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from types import MappingProxyType
@@ -18,10 +19,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.config import Config, validated
-from scenekit.errors import InputError, PluginError, nearest
+from scenekit.errors import InputError, PluginError, nearest, warn_once
 from scenekit.fields.maps import pad_maps, transform_map
 from scenekit.hooks import InputImage, ModalitySpec, naming_plugin, registry
 from scenekit.structures.geometry import Geometry, Size
+from scenekit.structures.moments import VideoFrame
+
+_log = logging.getLogger(__name__)
+
+_log = logging.getLogger(__name__)
 
 Maps = Mapping[str, Float[Tensor, "_ _ _"]]
 """Maps of one image by modality, NaN where there is nothing."""
@@ -30,6 +36,14 @@ NO_MAPS: Maps = MappingProxyType({})
 
 VALUE = "value"
 """The entry of a mapping that holds the value itself, beside entries with its options."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadMap:
+    """A map that a modality has read already, in place of a value."""
+
+    map: Float[Tensor, "C H W"]
+    """In pixels of the image."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,53 @@ class InputValues:
             _options(modalities()[name], own)
         return cls(values, options)
 
+    def check_options(self, images: Iterable[Any]) -> None:
+        """Check that every option has an input that it belongs to.
+
+        Args:
+            images: Images, of which a VideoFrame may bring the input.
+
+        Raises:
+            InputError: Neither the call nor an image has the input of an option.
+        """
+        if (error := self._without_input(images)) is not None:
+            raise error
+
+    def checked(self, images: Iterable[Any], each: Iterator[Any]) -> Iterator[Any]:
+        """Check that options have an input: of a sequence before its images, otherwise image by image.
+
+        Args:
+            images: A sequence, or an iterator.
+            each: Its images, or errors in their place.
+
+        Yields:
+            The images; of an iterator an error in place of one that is no VideoFrame and has not the input of an
+            option. Frames of a stream may come without it.
+
+        Raises:
+            InputError: No image of a sequence has the input of an option.
+        """
+        if isinstance(images, Sequence):
+            self.check_options(images)
+            yield from each
+            return
+        for image in each:
+            error = None if isinstance(image, InputError) else self._without_input([image])
+            if error is not None and isinstance(image, VideoFrame):
+                warn_once(_log, f"a frame has {error}")
+                error = None
+            yield image if error is None else error
+
+    def _without_input(self, images: Iterable[Any]) -> InputError | None:
+        for name in [name for name in self.options if name not in self.values]:
+            if not _some_frame_has(name, images):
+                option = f"{name}_{next(iter(self.options[name]))}"
+                return InputError(
+                    f"{option} without {name}: pass {name} too, as an argument or in the inputs of a VideoFrame, or"
+                    f" leave {option} out"
+                )
+        return None
+
     def read(self, values: Mapping[str, Any], image: InputImage) -> Maps:
         """Read the values that one image comes with.
 
@@ -96,7 +157,32 @@ class InputValues:
                 maps[spec.input] = own if before is None else before.where(~before.isnan(), own)
         return {name: value for name, value in maps.items() if not bool(value.isnan().all())}
 
+    def read_for(self, names: Collection[str], values: Mapping[str, Any], image: InputImage) -> Maps:
+        """Read what an image comes with for a model; what none of its tasks reads is only checked.
+
+        Args:
+            names: Modalities that tasks of the model read.
+            values: As in `read`.
+            image: The image.
+
+        Returns:
+            Maps of these modalities, in pixels of the image.
+
+        Raises:
+            InputError: There is no such modality, or a value or the camera cannot be one of the image.
+        """
+        if not values:
+            return NO_MAPS
+        if image.camera is not None:
+            image.camera.check(image.size)
+        maps = self.read(values, image)
+        if unused := [name for name in maps if name not in names]:
+            warn_once(_log, f"no task of this model reads {' and '.join(unused)}: predictions are those without it")
+        return {name: value for name, value in maps.items() if name in names}
+
     def _read(self, spec: ModalitySpec, value: Any, image: InputImage) -> Float[Tensor, "C H W"]:
+        if isinstance(value, ReadMap):
+            return value.map
         options = dict(self.options.get(spec.name, {}))
         if isinstance(value, Mapping):
             if VALUE not in value:
@@ -222,6 +308,13 @@ def _packed(maps: Sequence[Float[Tensor, "C _ _"] | None], size: Size) -> Float[
     return torch.stack(
         [pad_maps([value[channel] for value in filled], size, torch.nan) for channel in range(channels)], 1
     )
+
+
+def _some_frame_has(name: str, images: Iterable[Any]) -> bool:
+    try:
+        return any(isinstance(image, VideoFrame) and image.inputs.get(name) is not None for image in images)
+    except InputError:  # what cannot be had has its turn later
+        return True
 
 
 def _options(spec: ModalitySpec, values: Mapping[str, Any]) -> Config:

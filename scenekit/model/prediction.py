@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -18,14 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from scenekit.errors import InputError, warn_once
+from scenekit.errors import InputError
 from scenekit.hooks import InputImage
 from scenekit.io.images import Pixels, read_image
 from scenekit.keys import OBJECTS
 from scenekit.model.arguments import least_score, positive_integer, task_names
 from scenekit.model.external_regions import as_given, given_regions
 from scenekit.model.image_inputs import with_cameras, with_errors, with_regions
-from scenekit.model.modalities import NO_MAPS, InputValues, Maps, with_inputs
+from scenekit.model.modalities import InputValues, with_inputs
 from scenekit.model.pipeline import Call, Worker, grouped, overlapped, workers
 from scenekit.model.preprocess import make_batch
 from scenekit.model.timing import StepTimer, TimedScene
@@ -38,8 +37,6 @@ from scenekit.structures.moments import Moment, VideoFrame
 if TYPE_CHECKING:
     from scenekit.model.budget import Chooser
     from scenekit.model.scene_model import Outputs, SceneModel
-
-_log = logging.getLogger(__name__)
 
 AHEAD = 4
 """Batches that images may be read ahead of one that waits for others of its size."""
@@ -191,6 +188,7 @@ class Predictor:
         Returns:
             The scene.
         """
+        self.request.inputs.check_options([image])
         with evaluating(self.model):
             ready = self._prepared(_Asked(image, given, camera, self.request.inputs.values))
             return self._finished(ready, self._passed([ready]), 0)
@@ -234,7 +232,8 @@ class Predictor:
         Yields:
             Scenes in the order of the images; errors of unusable ones where the request has them returned.
         """
-        known = with_cameras(with_regions(with_errors(images), given), camera)
+        single = self.request.inputs.checked(images, with_errors(images))
+        known = with_cameras(with_regions(single, given), camera)
         parted = with_inputs(known, self.request.inputs.values)
         asked = (
             _Asked(image, regions, view, inputs, number, f"image {number}")
@@ -319,7 +318,7 @@ class Predictor:
         source = frame.source or path
         name = asked.name or path or "the image"
         image = InputImage(_size_of(pixels), known, name)
-        maps = read_maps(self.model, self.request.inputs, {**frame.inputs, **asked.inputs}, image)
+        maps = self.request.inputs.read_for(self.model.inputs, {**frame.inputs, **asked.inputs}, image)
         batch = make_batch([pixels], self.model.config.input, cameras=[known], inputs=[maps]).named([source])
         request = self.request.within_budget(self.model, pixels)
         return _Ready(asked.number, batch, asked.given, known, source, request, frame.moment)
@@ -343,31 +342,6 @@ class Predictor:
         (scene,) = model.scenes(outputs, request.tasks, request.threshold, cameras, paths, timer, images=[place])
         by_itself = image.moment is None and not request.left_out
         return scene if by_itself else replace(scene, left_out=request.left_out, moment=image.moment)
-
-
-def read_maps(model: SceneModel, inputs: InputValues, values: Mapping[str, Any], image: InputImage) -> Maps:
-    """Read what an image comes with; what no task of the model reads is only checked.
-
-    Args:
-        model: The model.
-        inputs: The options of the modalities.
-        values: What the image comes with, by modality.
-        image: The image.
-
-    Returns:
-        Maps of the modalities that tasks read, in pixels of the image.
-
-    Raises:
-        InputError: There is no such modality, or a value cannot be one of the image.
-    """
-    if not values:
-        return NO_MAPS
-    if image.camera is not None:
-        image.camera.check(image.size)
-    maps = inputs.read(values, image)
-    if unused := [name for name in maps if name not in model.inputs]:
-        warn_once(_log, f"no task of this model reads {' and '.join(unused)}: predictions are those without it")
-    return {name: value for name, value in maps.items() if name in model.inputs}
 
 
 def _size_of(pixels: Pixels) -> Size:

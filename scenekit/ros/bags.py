@@ -16,12 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scenekit.errors import InputError
-from scenekit.ros.cameras import Cameras, Poses
+from scenekit.io.ranges import check_range
+from scenekit.ros.cameras import Cameras, FramePoses
 from scenekit.ros.clouds import cloud_points
 from scenekit.ros.headers import SECOND, BagFrame, Header
 from scenekit.ros.lens import Lens
-from scenekit.ros.opening import Messages, Notes, opened
-from scenekit.ros.pixels import check_encoding, color_image, depth_image
+from scenekit.ros.opening import BagNotes, Logged, Messages, note_damage, opened
+from scenekit.ros.pixels import check_depth_encoding, check_encoding, color_image, depth_image
 from scenekit.ros.synchronizing import Dated, Synchronizer, Together
 from scenekit.ros.topics import Topics, choose, is_rectified
 from scenekit.ros.transforms import EXTRAPOLATION, TransformBuffer, UnknownTransformError
@@ -50,7 +51,7 @@ def bag(
     every: int = 1,
     tolerance: float = TOLERANCE,
     extrapolation: float = EXTRAPOLATION,
-    say: Callable[[str], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Bag:
     """Open a bag of ROS 2 as a stream of images; ROS need not be installed.
 
@@ -72,10 +73,11 @@ def bag(
             with the camera.
         start: Seconds after the first image at which the images begin.
         stop: Seconds after the first image before which they end.
-        every: Every which image; those between count in the numbers of the others.
+        every: Every which image, counted from the first one that is given; those between count in the numbers of the
+            others.
         tolerance: Largest difference in seconds between an image and the depth and points that belong to it.
         extrapolation: Seconds that a transform may be used before its first and after its last message.
-        say: Gets a line about each choice and each damage, once; by default they are logged as warnings.
+        on_note: Gets a line about each choice and each damage, once; by default they are logged as warnings.
 
     Returns:
         The images; iterating opens the bag anew.
@@ -85,18 +87,20 @@ def bag(
             are not connected, or images in an encoding that is unknown; a number is invalid; or the extra `ros` is not
             installed.
     """
-    selection = Selection.of(start, stop, every)
+    selection = BagRange.of(start, stop, every)
     for option, seconds in (("tolerance", tolerance), ("extrapolation", extrapolation)):
         if not 0 <= seconds < math.inf:
             raise InputError(f"{option}: expected seconds from 0, got {seconds!r}")
-    notes, name = Notes(say or _log.warning), os.fspath(path)
+    notes, name = BagNotes(on_note or _log.warning), os.fspath(path)
     with opened(name, notes) as messages:
         topics = choose(messages.types, topic, depth_topic, points_topic, info_topic, name)
-        first = _first_image(messages, topics, name)
-        cameras, buffer = Cameras(topics.info, is_rectified(topics.image), notes), TransformBuffer(extrapolation)
-        _read_small(messages, topics, cameras, buffer)
-        poses = Poses.choose(buffer, first.frame_id or cameras.frame_id, world_frame, notes)
-        _check_points(messages, topics, poses)
+        first = _first_image(messages, topics, name, notes)
+        cameras = Cameras(topics.info, is_rectified(topics.image), notes)
+        buffer = TransformBuffer(extrapolation, selection.span(first.stamp, extrapolation + tolerance))
+        _read_small(messages, topics, cameras, buffer, notes)
+        _check_depth(messages, topics, notes)
+        poses = FramePoses.choose(buffer, first.frame_id or cameras.frame_id, world_frame, notes)
+        _check_points(messages, topics, poses, notes)
         count, span = messages.counts.get(topics.image) or None, messages.span
     if topics.info is None:
         notes.once("camera", f"{topics.image}: there is no camera_info beside it; images have no camera")
@@ -105,7 +109,7 @@ def bag(
 
 
 @dataclass(frozen=True)
-class Selection:
+class BagRange:
     """Which images of a bag are asked for."""
 
     start: float
@@ -116,7 +120,7 @@ class Selection:
     """Every which one."""
 
     @classmethod
-    def of(cls, start: float | None, stop: float | None, every: int) -> Selection:
+    def of(cls, start: float | None, stop: float | None, every: int) -> BagRange:
         """Check a selection.
 
         Args:
@@ -130,53 +134,78 @@ class Selection:
         Raises:
             InputError: A number is invalid, or there can be no such images.
         """
-        first, last = 0.0 if start is None else start, math.inf if stop is None else stop
-        if not (0 <= first < math.inf and first < last) or isinstance(every, bool) or every < 1:
-            raise InputError(
-                f"start {start}, stop {stop}, every {every}: expected seconds from 0, a stop after the start, and every"
-                " from 1"
-            )
-        return cls(first * SECOND if first > 0 else -math.inf, last * SECOND, every)
+        check_range(start, stop, every)
+        return cls(start * SECOND if start else -math.inf, math.inf if stop is None else stop * SECOND, every)
 
-    def has(self, number: int, elapsed: int) -> bool:
-        """Return whether an image is asked for.
+    def has(self, elapsed: int) -> bool:
+        """Return whether an image lies between start and stop.
 
         Args:
-            number: Its number.
             elapsed: Nanoseconds after the first image.
 
         Returns:
-            True if it is.
+            True if it does.
         """
-        return number % self.every == 0 and self.start <= elapsed < self.stop
+        return self.start <= elapsed < self.stop
+
+    def span(self, first: int, margin: float) -> tuple[float, float]:
+        """Return the times of the images.
+
+        Args:
+            first: Stamp of the first image, in nanoseconds.
+            margin: Seconds to add on both sides.
+
+        Returns:
+            The first and the last one, in nanoseconds; infinite where there is no limit.
+        """
+        return first + self.start - margin * SECOND, first + self.stop + margin * SECOND
 
 
-def _first_image(messages: Messages, topics: Topics, name: str) -> Header:
-    """Return the header of the first image, whose encoding is checked."""
-    for one in messages.read([topics.image]):
-        message = one.message()
+def _readable(messages: Messages, topics: list[str], notes: BagNotes) -> Iterator[tuple[Logged, Any]]:
+    """Yield messages with what they hold; damaged ones are left out."""
+    for one in messages.read(topics):
+        try:
+            message = one.message()
+        except InputError as error:
+            note_damage(notes, one.topic, error)
+            continue
+        yield one, message
+
+
+def _first_image(messages: Messages, topics: Topics, name: str, notes: BagNotes) -> Header:
+    """Return the header of the first image that is not damaged, whose encoding is checked."""
+    for one, message in _readable(messages, [topics.image], notes):
         check_encoding(message, topics.image)
         return Header.of(message, one.time)
-    raise InputError(f"{name}: the topic {topics.image!r} has no messages; record it again, or name another topic")
+    raise InputError(
+        f"{name}: the topic {topics.image!r} has no messages that can be read; record it again, or name another topic"
+    )
 
 
-def _check_points(messages: Messages, topics: Topics, poses: Poses) -> None:
+def _check_depth(messages: Messages, topics: Topics, notes: BagNotes) -> None:
+    """Check the encoding of the first depth that is not damaged."""
+    for _, message in _readable(messages, [topics.depth] if topics.depth else [], notes):
+        check_depth_encoding(message, str(topics.depth))
+        return
+
+
+def _check_points(messages: Messages, topics: Topics, poses: FramePoses, notes: BagNotes) -> None:
     """Check that the frame of the point clouds is connected with that of the camera."""
-    for one in messages.read([topics.points] if topics.points else []):
-        header = Header.of(one.message(), one.time)
+    for one, message in _readable(messages, [topics.points] if topics.points else [], notes):
+        header = Header.of(message, one.time)
         with suppress(UnknownTransformError):  # of this time, not of all
             poses.from_sensor(header, header.stamp)
         return
 
 
-def _read_small(messages: Messages, topics: Topics, cameras: Cameras, buffer: TransformBuffer) -> None:
+def _read_small(messages: Messages, topics: Topics, cameras: Cameras, buffer: TransformBuffer, notes: BagNotes) -> None:
     """Read the messages that all images need: cameras and transforms."""
     wanted = [*topics.transforms, *([topics.info] if topics.info else [])]
-    for one in messages.read(wanted):
+    for one, message in _readable(messages, wanted, notes):
         if one.topic == topics.info:
-            cameras.add(one.message(), one.time)
+            cameras.add(message, one.time)
         else:
-            buffer.add_message(one.message(), static=one.topic.endswith("_static"))
+            buffer.add_message(message, static=one.topic.endswith("_static"))
 
 
 @dataclass(eq=False)
@@ -189,15 +218,15 @@ class Bag:
     """Topics that are read."""
     cameras: Cameras
     """Cameras of the images."""
-    poses: Poses
+    poses: FramePoses
     """Poses of the camera."""
-    selection: Selection
+    selection: BagRange
     """Images that are asked for."""
     first: Header
     """Header of the first image."""
     tolerance: int
     """Largest difference of stamps within one frame, in nanoseconds."""
-    notes: Notes
+    notes: BagNotes
     """Gets a line about each damage."""
     count: int | None = None
     """Number of images in the bag; None where it is unknown."""
@@ -226,20 +255,16 @@ class Bag:
         synchronizer = Synchronizer(self.topics.image, others, self.tolerance, self.notes)
         with opened(self.path, self.notes) as messages:
             logged = messages.read([self.topics.image, *others])
-            before = None
-            for number, together in enumerate(synchronizer.run(logged)):
-                stamp = together.image.header.stamp
-                self._check_order(before, stamp, number)
-                before = stamp
-                if stamp - self.first.stamp > self.selection.stop + SECOND:
-                    break
-                if not self.selection.has(number, stamp - self.first.stamp):
+            first: int | None = None
+            for number, together in self._between(synchronizer.run(logged)):
+                if first is not None and (number - first) % self.selection.every:
                     continue
                 asked += 1
                 for topic in others:
                     absent[topic] += topic not in together.others
                 frame = self._frame(number, together)
                 if frame is not None:
+                    first = number if first is None else first
                     yield frame
         for topic, count in absent.items():
             if count:
@@ -247,6 +272,18 @@ class Bag:
                     f"absent {topic}",
                     f"{topic}: {count} of {asked} images have none within {self.tolerance / SECOND:g} s",
                 )
+
+    def _between(self, images: Iterator[Together]) -> Iterator[tuple[int, Together]]:
+        """Yield the images between start and stop, with their numbers."""
+        before = None
+        for number, together in enumerate(images):
+            stamp = together.image.header.stamp
+            self._check_order(before, stamp, number)
+            before = stamp
+            if stamp - self.first.stamp > self.selection.stop + SECOND:
+                return
+            if self.selection.has(stamp - self.first.stamp):
+                yield number, together
 
     def _check_order(self, before: int | None, stamp: int, number: int) -> None:
         if before is not None and stamp <= before:
@@ -268,7 +305,7 @@ class Bag:
             return None
         image, camera, lens = self.cameras.see(raw, header.stamp)
         pose = self.poses.at(header.stamp)
-        tensor = None if pose is None else torch.from_numpy(pose).float()
+        tensor = None if pose is None else torch.from_numpy(pose)
         moment = Moment(header.stamp / SECOND, number, tensor)
         inputs = self._inputs(together, (image.shape[0], image.shape[1]), lens)
         planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
@@ -276,26 +313,31 @@ class Bag:
 
     def _inputs(self, together: Together, size: Size, lens: Lens | None) -> dict[str, Tensor]:
         """Return depth and points of an image, as far as there are any."""
-        makers: dict[str, tuple[str | None, Callable[[Dated[Any], str], Tensor]]] = {
-            DEPTH_INPUT: (
-                self.topics.depth,
-                lambda one, name: registered(depth_image(one.value, name), size, lens, name),
-            ),
-            POINTS_INPUT: (self.topics.points, lambda one, name: self._points(one, together.image.header.stamp, name)),
-        }
-        inputs = {}
-        for key, (topic, make) in makers.items():
-            if topic is not None and (one := together.others.get(topic)) is not None:
-                try:
-                    inputs[key] = make(one, f"{topic} at {one.header.stamp / SECOND:.3f} s")
-                except UnknownTransformError as error:
-                    self.notes.once("moved", f"images without points: {error}")
+        inputs: dict[str, Tensor] = {}
+        if (found := self._decoded(self.topics.depth, together, depth_image)) is not None:
+            one, depth, name = found
+            inputs[DEPTH_INPUT] = registered(depth, size, lens, name)
+        if (found := self._decoded(self.topics.points, together, cloud_points)) is not None:
+            one, points, _ = found
+            try:
+                pose = self.poses.from_sensor(one.header, together.image.header.stamp)
+                inputs[POINTS_INPUT] = torch.from_numpy(points @ pose[:3, :3].T + pose[:3, 3]).float()
+            except UnknownTransformError as error:
+                self.notes.once("moved", f"images without points: {error}")
         return inputs
 
-    def _points(self, cloud: Dated[Any], stamp: int, name: str) -> Float[Tensor, "P 3"]:
-        points = cloud_points(cloud.value, name)
-        pose = self.poses.from_sensor(cloud.header, stamp)
-        return torch.from_numpy(points @ pose[:3, :3].T + pose[:3, 3]).float()
+    def _decoded(
+        self, topic: str | None, together: Together, decode: Callable[[Any, str], Any]
+    ) -> tuple[Dated[Any], Any, str] | None:
+        """Return the message of a topic, what it holds, and its name; None without one, or where it is damaged."""
+        if topic is None or (one := together.others.get(topic)) is None:
+            return None
+        name = f"{topic} at {one.header.stamp / SECOND:.3f} s"
+        try:
+            return one, decode(one.value, name), name
+        except InputError as error:
+            note_damage(self.notes, topic, error)
+            return None
 
 
 def registered(depth: Float[Tensor, "h w"], size: Size, lens: Lens | None, name: str) -> Float[Tensor, "H W"]:

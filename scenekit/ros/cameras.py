@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from scenekit.ros.headers import Header
 from scenekit.ros.lens import Lens, lens_of
-from scenekit.ros.opening import Notes
+from scenekit.ros.opening import BagNotes
 from scenekit.ros.transforms import Pose, TransformBuffer, UnknownTransformError
 from scenekit.structures.cameras import Camera
 from scenekit.structures.geometry import Size
@@ -28,7 +28,7 @@ class Cameras:
     """Name of the topic; None without one."""
     rectified: bool
     """Whether the images are rectified already."""
-    notes: Notes
+    notes: BagNotes
     """Gets a line about each choice."""
     frame_id: str = ""
     """Frame of the first message."""
@@ -93,7 +93,7 @@ def _content(info: Any) -> tuple[Any, ...]:
 
 
 @dataclass
-class Poses:
+class FramePoses:
     """Where a camera is over time."""
 
     buffer: TransformBuffer
@@ -102,11 +102,11 @@ class Poses:
     """Optical frame of the camera."""
     world: str | None
     """Frame that poses are in; None for no poses."""
-    notes: Notes
+    notes: BagNotes
     """Gets a line about the first time without a pose."""
 
     @classmethod
-    def choose(cls, buffer: TransformBuffer, camera: str, world: str | None, notes: Notes) -> Poses:
+    def choose(cls, buffer: TransformBuffer, camera: str, world: str | None, notes: BagNotes) -> FramePoses:
         """Choose the frame of poses.
 
         Args:

@@ -22,6 +22,7 @@ from jaxtyping import UInt16
 from torch import Tensor
 
 from scenekit.keys import BOXES3D, MASKS, PANOPTIC, SEMANTIC
+from scenekit.ops.poses import BODY
 from scenekit.ops.rotations import matrix_to_quaternion
 from scenekit.ros.headers import Header
 from scenekit.ros.values import Described, Values
@@ -32,9 +33,6 @@ from scenekit.structures.vocabulary import Vocabulary
 
 LARGEST = 2**16 - 1
 """Largest value of a pixel of mono16."""
-
-BODY_AXES = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""The axes of an object as REP 103 has them (x forward, y left, z up), in those of `Boxes3D` (x forward, y down)."""
 
 
 def detections2d(scene: Scene, header: Header) -> Described:
@@ -118,7 +116,7 @@ def cuboids(scene: Scene) -> Iterator[tuple[int, Values, Values]]:
         return
     boxes: Boxes3D = scene[BOXES3D]
     rows = (scene.rows_with(BOXES3D) & boxes.valid).nonzero()[:, 0].tolist()
-    turns = matrix_to_quaternion(boxes.rotation[rows].double() @ BODY_AXES.double())
+    turns = matrix_to_quaternion(boxes.rotation[rows].double() @ torch.from_numpy(BODY))
     columns = (boxes.center[rows].tolist(), boxes.size[rows].tolist(), turns.tolist())
     for row, center, (width, height, length), (w, x, y, z) in zip(rows, *columns, strict=True):
         turn = {"x": x, "y": y, "z": z, "w": w}

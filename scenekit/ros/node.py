@@ -16,7 +16,7 @@ from scenekit.errors import InputError
 from scenekit.ros.cameras import Cameras
 from scenekit.ros.detections import label_info
 from scenekit.ros.headers import SECOND, BagFrame, Header
-from scenekit.ros.opening import Notes
+from scenekit.ros.opening import BagNotes
 from scenekit.ros.pixels import COMPRESSED, color_image
 from scenekit.ros.scenes import ONCE, messages_of
 from scenekit.ros.topics import IMAGE, INFO, info_topics, is_rectified
@@ -133,7 +133,7 @@ class SceneNode:
 
     def __post_init__(self) -> None:
         topic, log = self.parameters.topic, self.node.get_logger()
-        self._notes = Notes(log.warning)
+        self._notes = BagNotes(log.warning)
         self._cameras = Cameras("camera_info", is_rectified(topic), self._notes)
         qos = import_module("rclpy.qos")
         latest = qos.QoSProfile(depth=1, reliability=qos.ReliabilityPolicy.BEST_EFFORT)

@@ -33,23 +33,34 @@ IDL_SEPARATOR = "=" * 80 + "\n"
 
 
 @dataclass
-class Notes:
+class BagNotes:
     """Lines about a bag for people, each thing once."""
 
-    say: Callable[[str], None]
+    on_note: Callable[[str], None]
     """Gets a line."""
-    _said: set[str] = field(default_factory=set)
+    _printed: set[str] = field(default_factory=set)
 
     def once(self, kind: str, line: str) -> None:
-        """Print a line, unless one of its kind has been said.
+        """Print a line, unless one of its kind has been printed.
 
         Args:
             kind: What it is about.
             line: The line.
         """
-        if kind not in self._said:
-            self._said.add(kind)
-            self.say(line)
+        if kind not in self._printed:
+            self._printed.add(kind)
+            self.on_note(line)
+
+
+def note_damage(notes: BagNotes, topic: str, error: InputError) -> None:
+    """Report the first message of a topic that is damaged.
+
+    Args:
+        notes: Gets the line.
+        topic: Name of the topic.
+        error: What is damaged.
+    """
+    notes.once(f"messages of {topic}", f"damaged messages are left out: {error}")
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,7 @@ class Messages(ABC):
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], notes: Notes) -> Iterator[Messages]:
+def opened(path: str | os.PathLike[str], notes: BagNotes) -> Iterator[Messages]:
     """Open a bag.
 
     Args:
@@ -222,7 +233,7 @@ class McapMessages(Messages):
         notes: Gets a line about each damage.
     """
 
-    def __init__(self, files: Sequence[Path], notes: Notes) -> None:
+    def __init__(self, files: Sequence[Path], notes: BagNotes) -> None:
         self.types: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self.span: tuple[int, int] | None = None

@@ -109,17 +109,35 @@ def depth_image(message: Any, name: str) -> Float[Tensor, "H W"]:
     Raises:
         InputError: The encoding is another one, or the data are damaged.
     """
+    check_depth_encoding(message, name)
     if is_compressed(message):
         raw = _compressed_depth(message, name)
-    elif message.encoding in DEPTHS:
-        raw = _rows(message, 1, DEPTHS[message.encoding], name)[:, :, 0]
     else:
+        raw = _rows(message, 1, DEPTHS[message.encoding], name)[:, :, 0]
+    metres = raw.astype(np.float32) * np.float32(MILLIMETRE if raw.dtype.kind == "u" else 1.0)
+    return torch.from_numpy(np.where(np.isfinite(metres) & (metres > 0), metres, np.float32("nan")))
+
+
+def check_depth_encoding(message: Any, name: str) -> None:
+    """Check that depth can be decoded.
+
+    Args:
+        message: An Image or a CompressedImage.
+        name: Name of the image in errors.
+
+    Raises:
+        InputError: The encoding is unknown.
+    """
+    if is_compressed(message):
+        if message.format.startswith("32FC1"):
+            raise InputError(
+                f"{name}: compressed depth of the format {message.format!r}; expected a PNG of 16 bits (16UC1)"
+            )
+    elif message.encoding not in DEPTHS:
         raise InputError(
             f"{name}: depth with the encoding {message.encoding!r} is unknown; expected 16UC1 (millimetres) or 32FC1"
             " (metres)"
         )
-    metres = raw.astype(np.float32) * np.float32(MILLIMETRE if raw.dtype.kind == "u" else 1.0)
-    return torch.from_numpy(np.where(np.isfinite(metres) & (metres > 0), metres, np.float32("nan")))
 
 
 def _rows(message: Any, channels: int, kind: str, name: str) -> np.ndarray:
@@ -155,7 +173,7 @@ def _decompressed(data: bytes, format: str, name: str) -> Image.Image:
 def _compressed_depth(message: Any, name: str) -> np.ndarray:
     data = bytes(message.data)
     start = data.find(PNG, 0, 64)
-    if start < 0 or message.format.startswith("32FC1"):
+    if start < 0:
         raise InputError(
             f"{name}: compressed depth of the format {message.format!r}; expected a PNG of 16 bits (16UC1)"
         )

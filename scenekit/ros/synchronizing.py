@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from scenekit.errors import InputError
 from scenekit.ros.headers import SECOND, Header
-from scenekit.ros.opening import Logged, Notes
+from scenekit.ros.opening import BagNotes, Logged, note_damage
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Synchronizer:
     """The other topics."""
     tolerance: int
     """Largest difference of stamps, in nanoseconds."""
-    notes: Notes
+    notes: BagNotes
     """Gets a line about the first message of a topic that is damaged."""
     _waiting: deque[Dated[Any]] = field(default_factory=deque)
     _held: dict[str, deque[Dated[Any]]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Synchronizer:
             try:
                 message = one.message()
             except InputError as error:
-                self.notes.once(f"messages of {one.topic}", f"damaged messages are left out: {error}")
+                note_damage(self.notes, one.topic, error)
                 continue
             dated = Dated(Header.of(message, one.time), one.time, message)
             if one.topic == self.topic:

@@ -6,6 +6,7 @@ rotations along the shortest arc.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from scenekit.errors import InputError, listed
+from scenekit.ops.poses import between
 from scenekit.ros.headers import SECOND, Header
 
 EXTRAPOLATION = 0.1
@@ -41,6 +43,27 @@ class _Track:
     static: bool
     poses: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     stamps: list[int] = field(default_factory=list)
+    before: int | None = None
+    after: int | None = None
+
+    def add(self, stamp: int, pose: tuple[np.ndarray, np.ndarray], span: tuple[float, float]) -> None:
+        """Add a pose; outside of a span only the nearest one on each side is kept."""
+        if stamp < span[0]:
+            if self.before is not None and stamp < self.before:
+                return
+            self._drop(self.before)
+            self.before = stamp
+        elif stamp > span[1]:
+            if self.after is not None and stamp > self.after:
+                return
+            self._drop(self.after)
+            self.after = stamp
+        self.poses[stamp] = pose
+
+    def _drop(self, stamp: int | None) -> None:
+        if stamp is not None:
+            del self.poses[stamp]
+            self.stamps = []
 
     def sorted_stamps(self) -> list[int]:
         if len(self.stamps) != len(self.poses):
@@ -59,10 +82,12 @@ class TransformBuffer:
 
     Args:
         extrapolation: Seconds that a transform may be used before its first and after its last message.
+        span: The first and the last time of interest, in nanoseconds: of poses before and after it only the nearest are
+            kept, so that a long recording needs no more memory than the part of it that is read.
     """
 
-    def __init__(self, extrapolation: float = EXTRAPOLATION) -> None:
-        self.extrapolation = extrapolation
+    def __init__(self, extrapolation: float = EXTRAPOLATION, span: tuple[float, float] = (-math.inf, math.inf)) -> None:
+        self.extrapolation, self.span = extrapolation, span
         self._tracks: dict[str, _Track] = {}
 
     def add(
@@ -93,7 +118,11 @@ class TransformBuffer:
         track = self._tracks.get(child)
         if track is None or track.parent != parent or track.static != static:
             track = self._tracks[child] = _Track(parent, static)
-        track.poses[0 if static else stamp] = (place, turn / np.linalg.norm(turn))
+        pose = (place, turn / np.linalg.norm(turn))
+        if static:
+            track.poses[0] = pose
+        else:
+            track.add(stamp, pose, self.span)
 
     def add_message(self, message: Any, static: bool = False) -> None:
         """Add the transforms of a message TFMessage.
@@ -202,10 +231,8 @@ class TransformBuffer:
 
 def _between(track: _Track, before: int, after: int, stamp: int) -> Pose:
     """Interpolate between two poses."""
-    (place, turn), (next_place, next_turn) = track.poses[before], track.poses[after]
     share = (stamp - before) / (after - before)
-    turned = Slerp([0.0, 1.0], Rotation.from_quat([turn, next_turn]))(share)
-    return _pose(place + share * (next_place - place), turned.as_quat())
+    return between(_pose(*track.poses[before]), _pose(*track.poses[after]), share)
 
 
 def _pose(place: np.ndarray, quaternion: np.ndarray) -> Pose:

@@ -103,7 +103,7 @@ class BagWriter:
             return
         try:
             self._writer.close()
-            if self.target.suffix == MCAP:
+            if self.target.suffix.lower() == MCAP:
                 next(self._writer.path.glob(f"*{MCAP}")).replace(self.target)
             else:
                 self._writer.path.replace(self.target)
@@ -132,14 +132,14 @@ class BagWriter:
 
     def _opened(self) -> tuple[Path | None, Any]:
         """Open a bag of the same name in a hidden folder beside the target."""
-        rosbag2 = imported("rosbags.rosbag2")
-        plugin = rosbag2.StoragePlugin.MCAP if self.target.suffix == MCAP else rosbag2.StoragePlugin.SQLITE3
+        rosbag2, is_file = imported("rosbags.rosbag2"), self.target.suffix.lower() == MCAP
+        plugin = rosbag2.StoragePlugin.MCAP if is_file else rosbag2.StoragePlugin.SQLITE3
         draft = None
         try:
             draft = Path(tempfile.mkdtemp(prefix=".", dir=self.target.parent))
-            name = draft / self.target.name.removesuffix(MCAP)
+            name = draft / (self.target.stem if is_file else self.target.name)
             writer = rosbag2.Writer(name, version=FORMATS.get(self._distro, 9), storage_plugin=plugin)
-            if self.target.suffix == MCAP:  # chunks, which all readers know; maps of labels shrink to some percent
+            if is_file:  # chunks, which all readers know; maps of labels shrink to some percent
                 writer.set_compression(rosbag2.CompressionMode.STORAGE, rosbag2.CompressionFormat.ZSTD)
             writer.open()
         except OSError as error:
@@ -188,10 +188,10 @@ def check_bag_path(path: str | os.PathLike[str]) -> Path:
         InputError: The suffix is another one, there is a folder with files, or no folder to write in.
     """
     target = path_named(path)
-    if target.suffix not in (MCAP, ""):
+    if target.suffix.lower() not in (MCAP, ""):
         raise InputError(f"{target}: expected the name of a bag: a file that ends in .mcap, or a folder without suffix")
     if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {target.parent}; create it, or name another one")
-    if target.suffix == MCAP and target.is_dir():
+    if target.suffix.lower() == MCAP and target.is_dir():
         raise InputError(f"{target} is a folder; name a file that ends in .mcap")
-    return target if target.suffix == MCAP else new_folder(target)
+    return target if target.suffix.lower() == MCAP else new_folder(target)

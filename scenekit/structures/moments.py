@@ -85,11 +85,27 @@ def check_pose(pose: Tensor) -> None:
         raise InputError(f"a pose is a matrix [4, 4] of floats from camera to world, got {pose.dtype} {[*pose.shape]}")
     if not bool(pose.isfinite().all()):
         raise InputError("a pose must be finite; leave it out (None) where it is unknown")
-    if pose[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
-        raise InputError(f"the last row of a pose must be 0 0 0 1, got {pose[3].tolist()}; is the matrix transposed?")
-    if not bool(is_rotation(pose[:3, :3], POSE_TOLERANCE)):
-        volume = float(torch.linalg.det(pose[:3, :3].double()))
+    check_rigid(pose, "a pose")
+
+
+def check_rigid(matrix: Float[Tensor, "4 4"], name: str) -> None:
+    """Check that a matrix only turns and moves.
+
+    Args:
+        matrix: Transform of homogeneous points.
+        name: What it is, in messages.
+
+    Raises:
+        InputError: It is not finite, its last row is not 0 0 0 1, or its upper left 3 x 3 is no rotation.
+    """
+    if not bool(matrix.isfinite().all()):
+        raise InputError(f"{name} must be finite")
+    if matrix[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
+        raise InputError(f"the last row of {name} must be 0 0 0 1, got {matrix[3].tolist()}; is the matrix transposed?")
+    rotation = matrix[:3, :3]
+    if not bool(is_rotation(rotation, POSE_TOLERANCE)):
+        volume = float(torch.linalg.det(rotation.double()))
         raise InputError(
-            f"the upper left 3 x 3 of a pose must be a rotation (R R^T = 1, determinant 1), got determinant {volume:g}"
-            f" and rows of lengths {', '.join(f'{length:g}' for length in pose[:3, :3].norm(dim=1).tolist())}"
+            f"the upper left 3 x 3 of {name} must be a rotation (R R^T = 1, determinant 1), got determinant {volume:g}"
+            f" and rows of lengths {', '.join(f'{length:g}' for length in rotation.norm(dim=1).tolist())}"
         )

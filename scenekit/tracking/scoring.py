@@ -37,15 +37,15 @@ def score_tracks(
     Raises:
         InputError: The numbers of scenes differ, or their classes.
     """
-    scores, targets, found = scores or TrackingScores(), list(ground_truth), list(tracked)
-    if len(targets) != len(found):
-        raise InputError(f"expected a tracked scene for each of {len(targets)} frames, got {len(found)}")
-    things = {scene.vocabulary.things for scene in (*targets, *found) if isinstance(scene, Scene)}
+    scores, targets, predictions = scores or TrackingScores(), list(ground_truth), list(tracked)
+    if len(targets) != len(predictions):
+        raise InputError(f"expected a tracked scene for each of {len(targets)} frames, got {len(predictions)}")
+    things = {scene.vocabulary.things for scene in (*targets, *predictions) if isinstance(scene, Scene)}
     if len(things) > 1:
         raise InputError("ground truth and tracks have different classes; relabel one of them")
-    known, predicted = _objects(targets), _objects(found)
-    for label in sorted({*known.classes.tolist(), *predicted.classes.tolist()}):
-        part = _sequence(known[known.classes == label], predicted[predicted.classes == label], len(targets))
+    length, rows, own = len(targets), _objects(targets), _objects(predictions)
+    for label in sorted({*rows.classes.tolist(), *own.classes.tolist()}):
+        part = _sequence(rows[rows.classes == label], own[own.classes == label], length)
         scores.update(f"{name} {next(iter(things))[label]}".strip(), part)
     return scores
 
@@ -66,9 +66,9 @@ def _objects(scenes: Iterable[Scene | InputError]) -> MotObjects:
     return MotObjects(frames, ids, boxes, labels, considered=considered)
 
 
-def _sequence(known: MotObjects, predicted: MotObjects, length: int) -> Sequence:
+def _sequence(targets: MotObjects, predictions: MotObjects, length: int) -> Sequence:
     """Return what counts of one class."""
-    assert known.considered is not None
-    counts = known.considered != 0
-    rules = Rules(takes_part=np.ones_like(counts), counts=counts, excuses=~counts, region=np.zeros_like(counts))
-    return paired(known, predicted, rules, length)
+    assert targets.considered is not None
+    counts = targets.considered != 0
+    rules = Rules(takes_part=np.ones_like(counts), counts=counts, ignored=~counts, region=np.zeros_like(counts))
+    return paired(targets, predictions, rules, length)

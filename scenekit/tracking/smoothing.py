@@ -21,6 +21,9 @@ from scenekit.tracking.tracker import UNCONFIRMED
 REMEMBERED = 5.0
 """Times the seconds of smoothing after which an earlier value no longer counts: its weight is below 1 %."""
 
+FORGOTTEN = 60.0
+"""Seconds after its last image in which the votes of an object count, where nothing is smoothed."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Earlier:
@@ -29,6 +32,16 @@ class _Earlier:
     scene: Scene
     row: int
     moment: Moment
+
+
+@dataclass(frozen=True)
+class _Ballot:
+    """The votes on the label of an object."""
+
+    votes: dict[int, float]
+    """The sum of scores of each label."""
+    time: float
+    """When the last one was cast."""
 
 
 @dataclass
@@ -44,8 +57,8 @@ class Smoother:
     """Whether labels are those that scored most."""
     earlier: dict[int, _Earlier] = field(default_factory=dict)
     """By id."""
-    ballots: dict[int, dict[int, float]] = field(default_factory=dict)
-    """The sum of scores of each label, by id."""
+    ballots: dict[int, _Ballot] = field(default_factory=dict)
+    """By id."""
 
     @classmethod
     def of(cls, smooth: object, votes: bool) -> Smoother | None:
@@ -79,16 +92,21 @@ class Smoother:
             The scene with the same rows.
         """
         rows = {name: row for row, name in enumerate(scene.objects.ids.tolist()) if name != UNCONFIRMED}
+        self._forget(moment)
         if self.votes and OBJECTS in scene.streams:
             scene = self._elected(scene, rows, moment)
         if self.seconds is None:
             return scene
-        oldest = moment.time - REMEMBERED * self.seconds
-        self.earlier = {name: last for name, last in self.earlier.items() if last.moment.time >= oldest}
         for last, at, before, now in self._groups(rows):
             scene = self._blended(scene, moment, last, at, before, now)
         self.earlier |= {name: _Earlier(scene, row, moment) for name, row in rows.items()}
         return scene
+
+    def _forget(self, moment: Moment) -> None:
+        """Drop what no longer counts, so that a stream without end takes no more and more memory."""
+        oldest = moment.time - (FORGOTTEN if self.seconds is None else REMEMBERED * self.seconds)
+        self.earlier = {name: last for name, last in self.earlier.items() if last.moment.time >= oldest}
+        self.ballots = {name: ballot for name, ballot in self.ballots.items() if ballot.time >= oldest}
 
     def _groups(self, rows: dict[int, int]) -> Iterator[tuple[Scene, Moment, list[int], list[int]]]:
         """Yield the earlier scenes of objects, with the rows of these objects then and now."""
@@ -110,7 +128,7 @@ class Smoother:
         source[now] = torch.tensor(before)
         weight[now] = 1 - math.exp((at.time - moment.time) / self.seconds)
         boxes = last.objects.boxes[source]
-        blending = Blending(weight, boxes, scene.objects.boxes, _motion(at, moment))
+        blending = Blending(weight, boxes, scene.objects.boxes, _motion(at, moment), _symmetry(scene))
         values = dict(scene.values)
         for key in scene.values:
             if key.of == OBJECTS and key in last:
@@ -125,15 +143,27 @@ class Smoother:
         """Return a scene with the labels that have most votes; of equal ones with the current label, if it is one."""
         labels, scores = scene.objects.labels.clone(), scene.objects.scores
         for name, row in rows.items():
-            label, votes = int(labels[row]), self.ballots.get(name, {})
-            if self.seconds is not None and (last := self.earlier.get(name)) is not None:
-                kept = math.exp((last.moment.time - moment.time) / self.seconds)
-                votes = {known: votes[known] * kept for known in votes}
+            label, votes = int(labels[row]), self._votes(name, moment)
             votes[label] = votes.get(label, 0.0) + (1.0 if scores is None else float(scores[row]))
-            self.ballots[name] = votes
+            self.ballots[name] = _Ballot(votes, moment.time)
             best = max(votes.values())
-            labels[row] = label if votes[label] == best else next(known for known in votes if votes[known] == best)
+            labels[row] = label if votes[label] == best else next(other for other in votes if votes[other] == best)
         return replace(scene, streams={**scene.streams, OBJECTS: replace(scene.objects, labels=labels)})
+
+    def _votes(self, name: int, moment: Moment) -> dict[int, float]:
+        """Return what the earlier votes on an object count now."""
+        ballot = self.ballots.get(name)
+        if ballot is None:
+            return {}
+        kept = 1.0 if self.seconds is None else math.exp((ballot.time - moment.time) / self.seconds)
+        return {label: count * kept for label, count in ballot.votes.items()}
+
+
+def _symmetry(scene: Scene) -> Int[Tensor, " N"]:
+    """Return the symmetry of each object, that of its class."""
+    things, symmetry = scene.vocabulary.things, scene.vocabulary.symmetry
+    counts = [symmetry.get(things[label], 1) for label in scene.objects.labels.tolist()]
+    return torch.tensor(counts, dtype=torch.int64)
 
 
 def _motion(before: Moment, now: Moment) -> Float[Tensor, "4 4"] | None:

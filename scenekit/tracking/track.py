@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxtyping import Int
@@ -12,14 +13,14 @@ from torch import Tensor
 from scenekit.config import validated
 from scenekit.errors import InputError, PluginError, repr_of
 from scenekit.hooks import TrackerSpec, naming_plugin, registry
+from scenekit.io.clock import USUAL_RATE, ForwardClock
 from scenekit.keys import OBJECTS
 from scenekit.scene import Scene
 from scenekit.structures.moments import Moment
 from scenekit.tracking.smoothing import Smoother
 from scenekit.tracking.tracker import UNCONFIRMED, Tracker
 
-RATE = 25.0
-"""Images a second of streams whose scenes have no time."""
+_log = logging.getLogger(__name__)
 
 
 def track(
@@ -29,12 +30,14 @@ def track(
     smooth: float | int | None = None,
     votes: bool = False,
     unconfirmed: str = "drop",
-    rate: float | int = RATE,
+    rate: float | int = USUAL_RATE,
     **options: Any,
 ) -> Iterator[Scene | InputError]:
     """Track the objects of a stream: yield its scenes with ids that last, one after the other, lazily.
 
-    All values of an object follow it: `scene.objects.ids` says which row of `scene[sk.MASKS]` is whose.
+    All values of an object follow it: `scene.objects.ids` says which row of `scene[sk.MASKS]` is whose. A scene whose
+    time repeats or goes back counts as one image (1 / `rate` seconds) later than the one before, and those after it
+    from there; that is logged once, and the scenes keep their times.
 
     ```python
     for scene in sk.track(model.predict(sk.video("clip.mp4"))):
@@ -52,15 +55,15 @@ def track(
             last seconds, without `votes`, too.
         unconfirmed: What becomes of objects that belong to no confirmed track: "drop" leaves them out, "keep" keeps
             them with the id -1.
-        rate: Images a second where scenes have no `moment`; those that failed count.
+        rate: Images a second where scenes have no `moment`, or their times repeat; those that failed count.
         **options: Options of the tracker, see its configuration.
 
     Returns:
         An iterator over the scenes with `objects.ids`, whose rows are those of the given scene that are left.
 
     Raises:
-        InputError: There is no such tracker or option. While iterating: a scene that is not later than the one before,
-            has no time where others have one, or another vocabulary.
+        InputError: There is no such tracker or option. While iterating: a scene that has no time where others have one,
+            or another vocabulary.
         PluginError: While iterating: the tracker returns something else than ids.
     """
     if isinstance(scenes, Scene):
@@ -70,7 +73,7 @@ def track(
     if not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise InputError(f"rate: expected images a second, a number above 0, got {repr_of(rate)}")
     smoother = Smoother.of(smooth, votes)
-    clock = _Clock(float(rate))
+    clock = _Clock(float(rate), ForwardClock(1 / rate))
     if isinstance(tracker, Tracker):
         if options:
             raise InputError(f"{next(iter(options))!r}: a tracker that is built already takes no options")
@@ -158,9 +161,11 @@ class _Clock:
     """When each scene of a stream is from, and whether they belong together."""
 
     rate: float
+    forward: ForwardClock
     count: int = 0
     last: Scene | None = None
-    time: float = field(default=float("-inf"))
+    noted: bool = False
+    """Whether a time that repeats or goes back has been logged."""
 
     def failed(self, error: object) -> None:
         """Count an image without a scene."""
@@ -175,13 +180,20 @@ class _Clock:
         moment = scene.moment or Moment(number / self.rate, number)
         if last is not None:
             self._compare(last, scene, number)
-        if moment.time <= self.time:
-            raise InputError(
-                f"scene {number} is from {moment.time:g} s, and the one before from {self.time:g} s; scenes of a stream"
-                " must be in order. Track each stream by a call of its own"
+        return replace(moment, time=self._time(moment.time, number))
+
+    def _time(self, stamp: float, number: int) -> float:
+        """Return when a scene counts as taken; log the first stamp that repeats or goes back."""
+        shift, before = self.forward.shift, self.forward.last - self.forward.shift
+        time = self.forward.at(stamp)
+        if self.forward.shift != shift and not self.noted:
+            self.noted = True
+            _log.warning(
+                "scene %d is from %g s, and the one before from %g s; a scene whose time repeats or goes back counts as"
+                " %g s later than the one before. Track each stream by a call of its own",
+                *(number, stamp, before, self.forward.step),
             )
-        self.time = moment.time
-        return moment
+        return time
 
     @staticmethod
     def _compare(last: Scene, scene: Scene, number: int) -> None:

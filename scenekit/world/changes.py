@@ -86,12 +86,31 @@ class Changes:
 
 
 def brief(item: MapObject) -> dict[str, Any]:
-    """Return identity and position of an object."""
+    """Return identity and position of an object.
+
+    Args:
+        item: The object.
+
+    Returns:
+        Its entry, in plain JSON.
+    """
     return {"identity": item.identity, "position": item.position.tolist()}
 
 
 def changes_between(earlier: World, later: World, moved: float) -> Changes:
-    """Compare two maps; see `World.diff`."""
+    """Compare two maps; see `World.diff`.
+
+    Args:
+        earlier: The map of the earlier visit.
+        later: The map of the later visit.
+        moved: Metres from which on an object has moved.
+
+    Returns:
+        The changes.
+
+    Raises:
+        InputError: The maps cannot be compared.
+    """
     check_maps(earlier, later, moved)
     before, after = earlier.objects, later.objects
     stayed = pairs(before, after, place_costs(before, after, moved, later.options))
@@ -112,7 +131,16 @@ def changes_between(earlier: World, later: World, moved: float) -> Changes:
 
 
 def check_maps(earlier: World, later: World, moved: float) -> None:
-    """Raise InputError unless two maps can be compared."""
+    """Raise InputError unless two maps can be compared.
+
+    Args:
+        earlier: The map of the earlier visit.
+        later: The map of the later visit.
+        moved: Metres from which on an object has moved.
+
+    Raises:
+        InputError: They cannot; the message says why.
+    """
     if not moved > 0:
         raise InputError(f"moved is the distance in metres from which on an object has moved, above 0; got {moved}")
     if earlier.options.up != later.options.up:
@@ -126,7 +154,16 @@ def check_maps(earlier: World, later: World, moved: float) -> None:
 
 
 def chosen(items: Sequence[MapObject], seen: Sequence[bool], value: bool) -> tuple[MapObject, ...]:
-    """Return the objects that are in view, or not."""
+    """Return the objects that are in view, or not.
+
+    Args:
+        items: Objects.
+        seen: Whether the place of each is in view.
+        value: Which of both is asked for.
+
+    Returns:
+        The objects, in the same order.
+    """
     return tuple(item for item, flag in zip(items, seen, strict=True) if flag == value)
 
 
@@ -137,6 +174,15 @@ def place_costs(
 
     Along the ray of sight, both may be off by their expected errors besides. Objects of different classes are the same
     one where they overlap, or have about the same size: detectors confuse classes more often than objects are replaced.
+
+    Args:
+        before: Objects of the earlier map.
+        after: Objects of the later map.
+        moved: Metres from which on an object has moved.
+        options: What the later map is built by.
+
+    Returns:
+        Costs in metres; `IMPOSSIBLE` for pairs that are not the same.
     """
     mine, theirs, same = columns_of(before), columns_of(after), same_class(columns_of(before), columns_of(after))
     apart, iou = unexplained(before, after, options), overlaps(mine, theirs)
@@ -147,7 +193,16 @@ def place_costs(
 def unexplained(
     before: Sequence[MapObject], after: Sequence[MapObject], options: WorldOptions
 ) -> Float[np.ndarray, "M K"]:
-    """Return the metres between all centers, less the expected error along the ray of the later one."""
+    """Return the metres between all centers, less the expected error along the ray of the later one.
+
+    Args:
+        before: Objects of the earlier map.
+        after: Objects of the later map.
+        options: What the later map is built by.
+
+    Returns:
+        Metres.
+    """
     offset = np.array([[one.position - other.position for other in after] for one in before])
     offset = offset.reshape(len(before), len(after), 3)
     sight = np.array([item.position - item.kept.camera for item in after]).reshape(-1, 3)
@@ -160,7 +215,15 @@ def unexplained(
 
 
 def move_costs(before: Sequence[MapObject], after: Sequence[MapObject]) -> Float[np.ndarray, "M K"]:
-    """Return the costs of taking an object for another one that moved: of one class, and of about one size."""
+    """Return the costs of taking an object for another one that moved: of one class, and of about one size.
+
+    Args:
+        before: Objects of the earlier map.
+        after: Objects of the later map.
+
+    Returns:
+        Costs in metres; `IMPOSSIBLE` for pairs that are not the same.
+    """
     mine, theirs = columns_of(before), columns_of(after)
     ratio = size_ratios(mine, theirs)
     unlike = np.array([[disagreement(one, other) for other in after] for one in before]).reshape(ratio.shape)
@@ -169,13 +232,29 @@ def move_costs(before: Sequence[MapObject], after: Sequence[MapObject]) -> Float
 
 
 def size_ratios(mine: Solids, theirs: Solids) -> Float[np.ndarray, "M K"]:
-    """Return the logarithm of the largest ratio of the sides of all pairs of boxes, sorted by length."""
+    """Return the logarithm of the largest ratio of the sides of all pairs of boxes, sorted by length.
+
+    Args:
+        mine: Boxes of the earlier map.
+        theirs: Boxes of the later map.
+
+    Returns:
+        Natural logarithms, 0 for boxes of one size.
+    """
     sides = [np.log(np.maximum(np.sort(boxes.size, axis=1), 1e-6)) for boxes in (mine, theirs)]
     return np.asarray(np.abs(sides[0][:, None] - sides[1]).max(axis=2, initial=0.0))
 
 
 def disagreement(one: MapObject, other: MapObject) -> float:
-    """Return how much two objects differ in what their sightings say, 0 to 1: one minus the cosine of the votes."""
+    """Return how much two objects differ in what their sightings say, 0 to 1: one minus the cosine of the votes.
+
+    Args:
+        one: An object.
+        other: Another one.
+
+    Returns:
+        The difference; 0.5 where nothing is said of one of them.
+    """
     names = [(key, name) for key in one.votes for name in one.votes[key]]
     names += [(key, name) for key in other.votes for name in other.votes[key]]
     unique = list(dict.fromkeys(names))
@@ -185,13 +264,30 @@ def disagreement(one: MapObject, other: MapObject) -> float:
 
 
 def distances(mine: Solids, theirs: Solids) -> Float[np.ndarray, "M K"]:
-    """Return the metres between all centers."""
+    """Return the metres between all centers.
+
+    Args:
+        mine: Boxes of the earlier map.
+        theirs: Boxes of the later map.
+
+    Returns:
+        Metres.
+    """
     apart: Float[np.ndarray, "M K"] = np.linalg.norm(mine.center[:, None] - theirs.center, axis=2)
     return apart
 
 
 def pairs(before: Sequence[MapObject], after: Sequence[MapObject], cost: Float[np.ndarray, "M K"]) -> list[Moved]:
-    """Return the assignment with the least cost."""
+    """Return the assignment with the least cost.
+
+    Args:
+        before: Objects of the earlier map.
+        after: Objects of the later map.
+        cost: Costs of all pairs.
+
+    Returns:
+        The pairs that are possible; each object is in one at most.
+    """
     rows, columns = linear_sum_assignment(cost)
     return [
         Moved(before[row], after[column], float(np.linalg.norm(before[row].position - after[column].position)))
@@ -204,6 +300,13 @@ def viewed(world: World, items: Sequence[MapObject]) -> list[bool]:
     """Return which objects enough scenes of a map would show if they were there: as many as confirm an object.
 
     A scene with the place in view counts as the share of the scenes that sighted the object in its own map.
+
+    Args:
+        world: The map whose scenes count.
+        items: Objects of the other map.
+
+    Returns:
+        True for those that would be shown.
     """
     places, boxes = columns_of(items), columns_of(world.objects)
     counts = sum((in_view(view, places, boxes).astype(int) for view in world.views), np.zeros(len(items), dtype=int))

@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from scenekit.ops.poses import BODY
 from scenekit.ops.rotations import matrix_to_euler_angles
-
-BODY = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""From a robot's axes of an object (x forward, y left, z up) to those of its box (x forward, y down, z left)."""
 
 
 def leveled(up: Sequence[float | int]) -> Float[np.ndarray, "3 3"]:

@@ -1,15 +1,14 @@
 """Fusion of many sightings of one object: where it is, how large it is, how it is turned.
 
-Letters: K sightings, E ways to describe the same box.
+Letters: K sightings.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+
+from scenekit.ops.rotations.symmetry import aligned
 
 FLOOR = 0.02
 """Metres that are added to the expected error of every sighting."""
@@ -31,6 +30,9 @@ def covariances(
         distances: Metres from the camera.
         lateral: Expected error across the ray, as a share of the distance.
         along: Expected error along the ray, as a share of the distance.
+
+    Returns:
+        Covariances.
     """
     across, ahead = FLOOR + lateral * distances, FLOOR + along * distances
     outer = rays[:, :, None] * rays[:, None]
@@ -41,7 +43,16 @@ def covariances(
 def robust_mean(
     points: Float[np.ndarray, "K 3"], weights: Float[np.ndarray, " K"], spread: Float[np.ndarray, "K 3 3"]
 ) -> Float[np.ndarray, "3"]:
-    """Compute the mean of positions, weighted by score and inverse covariance; those far from the others count less."""
+    """Compute the mean of positions, weighted by score and inverse covariance; those far from the others count less.
+
+    Args:
+        points: Positions in metres.
+        weights: Scores.
+        spread: Covariances in square metres.
+
+    Returns:
+        The mean, in metres.
+    """
     information = np.linalg.inv(spread)
     trust = weights.astype(np.float64)
     mean = points[0]
@@ -56,7 +67,15 @@ def robust_mean(
 
 
 def weighted_median(values: Float[np.ndarray, "K 3"], weights: Float[np.ndarray, " K"]) -> Float[np.ndarray, "3"]:
-    """Compute the weighted median of each column; the mean of both middle values where the weights are even."""
+    """Compute the weighted median of each column; the mean of both middle values where the weights are even.
+
+    Args:
+        values: A row per sighting.
+        weights: Weights of the rows, above 0.
+
+    Returns:
+        The median of each column.
+    """
     order = np.argsort(values, axis=0, kind="stable")
     ranked = np.take_along_axis(values, order, axis=0)
     total = np.cumsum(weights[order], axis=0)
@@ -68,49 +87,17 @@ def weighted_median(values: Float[np.ndarray, "K 3"], weights: Float[np.ndarray,
     return median
 
 
-@lru_cache(maxsize=64)
-def equivalents(symmetry: int) -> tuple[Float[np.ndarray, "E 3 3"], Bool[np.ndarray, " E"]]:
-    """Return the turns about the height axis after which a box describes the same object, and which exchange its sides.
-
-    An object with a front has one description. One that looks the same after half a turn has four: a quarter turn of
-    the box with width and length exchanged is the same box.
-
-    Args:
-        symmetry: As in `Vocabulary.symmetry`: 1 with a front, n for rotations by 360 / n degrees, 0 for any.
-    """
-    count = symmetry if symmetry % 2 else 4
-    turns = np.stack([turn_about_height(2 * math.pi * n / count) for n in range(count)])
-    return turns, np.array([count == 4 and n % 2 == 1 for n in range(count)])
-
-
-def turn_about_height(angle: float) -> Float[np.ndarray, "3 3"]:
-    """Return the rotation about y, the height axis of boxes."""
-    cosine, sine = math.cos(angle), math.sin(angle)
-    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
-
-
-def aligned(
-    rotations: Float[np.ndarray, "K 3 3"], sizes: Float[np.ndarray, "K 3"], reference: Float[np.ndarray, "3 3"], n: int
-) -> tuple[Float[np.ndarray, "K 3 3"], Float[np.ndarray, "K 3"]]:
-    """Return the description of each box whose rotation is the nearest to a reference.
-
-    Args:
-        rotations: World from object.
-        sizes: Width, height and length in metres.
-        reference: World from object.
-        n: The symmetry, as for `equivalents`.
-    """
-    turns, exchange = equivalents(n)
-    choices = rotations[:, None] @ turns  # [K E 3 3]
-    best = np.einsum("keij,ij->ke", choices, reference).argmax(axis=1)
-    swapped = np.where(exchange[best][:, None], sizes[:, [2, 1, 0]], sizes)
-    return choices[np.arange(len(best)), best], swapped
-
-
 def mean_rotation(rotations: Float[np.ndarray, "K 3 3"], weights: Float[np.ndarray, " K"]) -> Float[np.ndarray, "3 3"]:
     """Compute the rotation with the least sum of squared chordal distances; of turns about one axis the circular mean.
 
     (Moakher, "Means and averaging in the group of rotations", 2002.)
+
+    Args:
+        rotations: Rotations, K from 1 on.
+        weights: Their weights.
+
+    Returns:
+        The mean.
     """
     u, _, v = np.linalg.svd(np.einsum("k,kij->ij", weights, rotations))
     mean: Float[np.ndarray, "3 3"] = u @ np.diag((1.0, 1.0, np.sign(np.linalg.det(u @ v)))) @ v
@@ -130,6 +117,9 @@ def fused_rotation(
         sizes: Width, height and length in metres.
         weights: Weights of the sightings.
         n: The symmetry, as for `equivalents`.
+
+    Returns:
+        (The mean, the sizes).
     """
     mean = rotations[int(weights.argmax())]
     half = np.diag((-1.0, 1.0, -1.0))
@@ -139,6 +129,6 @@ def fused_rotation(
             mean = mean_rotation(np.where(back[:, None, None], rotations @ half, rotations), weights)
             mean = mean @ half if weights[back].sum() > weights[~back].sum() else mean
         else:
-            turned, swapped = aligned(rotations, sizes, mean, n)
+            turned, swapped = aligned(rotations, sizes, mean[None], n)
             mean = mean_rotation(turned, weights)
     return mean, sizes if n == 1 else swapped

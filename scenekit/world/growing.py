@@ -21,14 +21,30 @@ from scenekit.world.views import View
 
 
 def columns_of(items: Sequence[MapObject]) -> Solids:
-    """Return the boxes of objects."""
+    """Return the boxes of objects.
+
+    Args:
+        items: Objects of a map, M.
+
+    Returns:
+        Their boxes, in the same order.
+    """
     labels = [item.label for item in items]
     center, size = (np.array([getattr(item, name) for item in items]).reshape(-1, 3) for name in ("position", "size"))
     return Solids(labels, center, size, np.array([item.rotation for item in items]).reshape(-1, 3, 3))
 
 
 def in_view(view: View, items: Solids, boxes: Solids) -> Bool[np.ndarray, " M"]:
-    """Return which objects a camera has in view, outside of and not behind boxes."""
+    """Return which objects a camera has in view, outside of and not behind boxes.
+
+    Args:
+        view: The camera.
+        items: Boxes of the objects, M.
+        boxes: Boxes that may hide them.
+
+    Returns:
+        True for those in view.
+    """
     seen = view.contains(items.center, 2 * items.half_diagonal)
     if seen.any():
         seen[seen] = ~view.hidden(items.center[seen], boxes.center, boxes.size, boxes.rotation)
@@ -44,7 +60,7 @@ class Growth:
     objects: dict[int, MapObject] = field(default_factory=dict)
     """By identity, in the order of their first sightings."""
     tracks: dict[int, int] = field(default_factory=dict)
-    """The identity that each track of the scenes belongs to."""
+    """The identity that each track of the present stream belongs to."""
     next_identity: int = 0
     """The identity of the next object."""
     relations: RelationVotes = field(default_factory=RelationVotes)
@@ -87,26 +103,28 @@ class Growth:
         """Return the identity of each sighting whose track is known; the best of several that claim one object."""
         found: dict[int, int] = {}
         for k in np.argsort(-sightings.scores, kind="stable").tolist():
-            identity = self.tracks.get(sightings.ids[k]) if self.options.tracked else None
+            track = sightings.tracks[k]
+            identity = None if track is None else self.tracks.get(track)
             if identity is not None and identity not in found.values():
                 found[k] = identity
         return found
 
     def _updated(self, sightings: Sightings, number: int, identity: int | None, symmetry: Mapping[str, int]) -> int:
         """Merge a sighting into an object, or begin a new one; return its identity."""
-        new = first_sighting(self.next_identity if identity is None else identity, sightings, number, self.options)
+        track = sightings.tracks[number]
+        new = first_sighting(self.next_identity if identity is None else identity, sightings, number)
         if identity is None:
             self.next_identity += 1
             self.objects[new.identity] = new
-        elif self.options.tracked and self._elsewhere(identity, new, sightings.view):
+        elif track is not None and self._elsewhere(identity, new, sightings.view):
             self.objects[identity], moved = strayed(self.objects[identity], new, symmetry, self.options)
             if moved:
                 self.relations.drop(identity)
         else:
             old = replace(self.objects[identity], strays=None)
             self.objects[identity] = merged(old, new, symmetry, self.options)
-        if self.options.tracked:
-            self.tracks[sightings.ids[number]] = new.identity
+        if track is not None:
+            self.tracks[track] = new.identity
         return new.identity
 
     def _elsewhere(self, identity: int, new: MapObject, view: View) -> bool:

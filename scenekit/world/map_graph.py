@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 
 def build_map_graph(world: World, candidates: bool, share: float, threshold: float) -> nx.MultiDiGraph:
-    """Build the graph of a map; see `World.graph`."""
+    """Build the graph of a map; see `World.graph`.
+
+    Args:
+        world: The map.
+        candidates: Whether unconfirmed objects are nodes, too.
+        share: Least share of the scenes with both objects that state a relation.
+        threshold: Least probability of an attribute.
+
+    Returns:
+        The graph; nodes are identities.
+    """
     up = list(world.options.up)
     graph = nx.MultiDiGraph(**{VOCABULARY: world.vocabulary.to_json(), "frame": "world", "up": up})
     items = (*world.objects, *(world.candidates if candidates else ()))
@@ -32,7 +42,16 @@ def build_map_graph(world: World, candidates: bool, share: float, threshold: flo
 
 
 def node_of(world: World, item: MapObject, threshold: float) -> dict[str, Any]:
-    """Return the attributes of an object."""
+    """Return the attributes of an object.
+
+    Args:
+        world: The map.
+        item: An object of it.
+        threshold: Least probability of an attribute.
+
+    Returns:
+        The attributes, in plain JSON.
+    """
     return {
         LABEL: item.label,
         SCORE: item.score,
@@ -43,19 +62,35 @@ def node_of(world: World, item: MapObject, threshold: float) -> dict[str, Any]:
         "first_seen": item.first_seen,
         "last_seen": item.last_seen,
         "confirmed": world.is_confirmed(item),
-        **dict(said_of(item, threshold)),
+        **dict(elected_values(item, threshold)),
     }
 
 
 def box_numbers(world: World, item: MapObject) -> dict[str, float]:
-    """Return position and size in metres of the world, and the angles in radians."""
+    """Return position and size in metres of the world, and the angles in radians.
+
+    Args:
+        world: The map.
+        item: An object of it.
+
+    Returns:
+        Numbers by name.
+    """
     names = ("x", "y", "z", "width", "height", "length", "roll", "pitch", "yaw")
     angles = roll_pitch_yaw(item.rotation, world.options.up)
     return dict(zip(names, (*item.position.tolist(), *item.size.tolist(), *angles), strict=True))
 
 
-def said_of(item: MapObject, threshold: float) -> Iterator[tuple[str, Any]]:
-    """Yield what the sightings of an object say together, by the name of the key."""
+def elected_values(item: MapObject, threshold: float) -> Iterator[tuple[str, Any]]:
+    """Yield what the sightings of an object say together, by the name of the key.
+
+    Args:
+        item: An object of a map.
+        threshold: Least probability of an attribute.
+
+    Yields:
+        (Name of the key, value in plain JSON).
+    """
     for name in item.votes:
         key = key_named(name)
         if isinstance(key, Key):
@@ -63,7 +98,15 @@ def said_of(item: MapObject, threshold: float) -> Iterator[tuple[str, Any]]:
 
 
 def edges_of(world: World, share: float) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield subject, object and attributes of the relations that hold."""
+    """Yield subject, object and attributes of the relations that hold.
+
+    Args:
+        world: The map.
+        share: Least share of the scenes with both objects that state a relation.
+
+    Yields:
+        (Subject, object, attributes); both are identities.
+    """
     relations = world.growth.relations
     for (subject, target), name, vote, part in relations.holding(share):
         attributes = {
@@ -79,12 +122,27 @@ def edges_of(world: World, share: float) -> Iterator[tuple[int, int, dict[str, A
 
 
 def rows_of(world: World) -> list[dict[str, Any]]:
-    """Return a row for each confirmed object; see `World.table`."""
+    """Return a row for each confirmed object; see `World.table`.
+
+    Args:
+        world: The map.
+
+    Returns:
+        Rows in plain JSON.
+    """
     return [row_of(world, item) for item in world.objects]
 
 
 def row_of(world: World, item: MapObject) -> dict[str, Any]:
-    """Return one row of the table."""
+    """Return one row of the table.
+
+    Args:
+        world: The map.
+        item: An object of it.
+
+    Returns:
+        The row in plain JSON; yaw in degrees, times in seconds.
+    """
     return {
         "identity": item.identity,
         "label": item.label,
@@ -95,5 +153,5 @@ def row_of(world: World, item: MapObject) -> dict[str, Any]:
         "sightings": item.sightings,
         "first_seen": item.first_seen,
         "last_seen": item.last_seen,
-        **dict(said_of(item, 0.5)),
+        **dict(elected_values(item, 0.5)),
     }

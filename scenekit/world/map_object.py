@@ -106,7 +106,7 @@ class MapObject:
     kept: Kept = field(repr=False)
     """The sightings from which position, size and rotation are computed."""
     tracks: tuple[int, ...] = field(default=(), repr=False)
-    """Identities that it had in scenes, where the option `tracked` says that these last."""
+    """Tracks that it had in scenes; numbers of several streams may be equal."""
     solid: Solid | None = field(default=None, repr=False)
     """The mesh of the best sighting, in the frame of the object."""
     strays: Kept | None = field(default=None, repr=False)
@@ -132,10 +132,11 @@ class MapObject:
         return {name: weight / total for name, weight in ranked if total > 0}
 
 
-def first_sighting(identity: int, sightings: Sightings, number: int, options: WorldOptions) -> MapObject:
+def first_sighting(identity: int, sightings: Sightings, number: int) -> MapObject:
     """Return a new object with one sighting."""
     score, time = float(sightings.scores[number]), sightings.view.time
     votes, weights = weighted_votes(sightings.votes[number], score)
+    track = sightings.tracks[number]
     return MapObject(
         identity,
         sightings.labels[number],
@@ -151,7 +152,7 @@ def first_sighting(identity: int, sightings: Sightings, number: int, options: Wo
         votes,
         weights,
         Kept.of(sightings, number),
-        (sightings.ids[number],) if options.tracked else (),
+        () if track is None else (track,),
         sightings.solids.get(number),
     )
 

@@ -15,9 +15,10 @@ class WorldOptions:
 
     up: tuple[float | int, ...] = (0.0, 0.0, 1.0)
     """Direction that points up in the world of the poses: (0, -1, 0) where it is the frame of a first camera."""
-    tracked: bool = False
-    """Whether `objects.ids` last over the scenes, as those of `sk.track`: equal ids are one object, even where it
-    moves. The ids of a single image are 0, 1, 2, ... and mean nothing."""
+    tracked: bool | None = None
+    """Whether equal `objects.ids` are one object, even where it moves: None where they are tracks (`Scene.tracked`),
+    False never, True always, so that other scenes are refused. False is for several streams at one time, as each
+    begins its ids anew; where one stream follows another, tracks end with the stream."""
     threshold: float = 0.0
     """Smallest score of an object of a scene that is added, 0 to 1."""
     lateral_error: float = 0.02

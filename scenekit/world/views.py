@@ -40,6 +40,8 @@ class View:
     """Height and width of the image, in pixels."""
     assumed: bool = False
     """Whether the focal length is a guess."""
+    number: int = 0
+    """Number of the image within its stream."""
 
     @property
     def position(self) -> Float[np.ndarray, "3"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -16,12 +16,13 @@ from scenekit.graph import Match, find
 from scenekit.io.files import write_atomically
 from scenekit.io.poses import Poses
 from scenekit.io.records import read_json
+from scenekit.keys import Key
 from scenekit.scene import Scene
 from scenekit.structures.vocabulary import Vocabulary
 from scenekit.world.growing import Growth
 from scenekit.world.map_object import MapObject
 from scenekit.world.options import NAMES, WorldOptions
-from scenekit.world.sightings import sightings_in, with_pose
+from scenekit.world.sightings import READS, Sightings, sightings_in, with_pose
 from scenekit.world.views import View
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class World:
 
     Each scene needs the pose of its camera (`scene.moment.pose`, or `add(scene, pose=...)`) and 3D boxes
     (`sk.BOXES3D`). Positions are metres in the world of the poses. Sightings of one object are fused: by overlap of the
-    3D boxes, by distance relative to size and expected error, and by class; by identity where the option `tracked` says
-    that identities last. No pose is estimated: this is no SLAM.
+    3D boxes, by distance relative to size and expected error, and by class; by track where scenes have some
+    (`sk.track`). No pose is estimated: this is no SLAM.
 
     ```python
     world = sk.World.of(scenes, poses=sk.Poses.load("trajectory.txt"))
@@ -46,8 +47,11 @@ class World:
     ```
 
     Args:
-        options: What the map is built by, such as `up=(0, 0, 1)` or `tracked=True`; see `WorldOptions`.
+        options: What the map is built by, such as `up=(0, 0, 1)` or `tracked=False`; see `WorldOptions`.
     """
+
+    reads: ClassVar[Key[Any, Any]] = READS
+    """What a scene must have to be added."""
 
     def __init__(self, **options: Any) -> None:
         for name in options.keys() - set(NAMES):
@@ -88,7 +92,7 @@ class World:
         """Merge a scene into the map.
 
         Groups (crowd), ignored objects, and objects without a valid 3D box are left out. Vocabularies are merged by
-        name.
+        name. A scene whose number (`scene.moment.number`) is below that of the one before it begins another stream.
 
         Args:
             scene: A scene with 3D boxes.
@@ -99,19 +103,17 @@ class World:
             The identity in the map of each object of the scene, -1 for those that are left out.
 
         Raises:
-            InputError: The scene has no pose or no 3D boxes, is earlier than the one before it, or its vocabulary
-                contradicts that of the map; the map is unchanged then.
+            InputError: The scene has no pose or no 3D boxes, is earlier than the one before it, has tracks and the
+                number of the one before it, or its vocabulary contradicts that of the map; the map is unchanged then.
         """
         scene = scene if pose is None else with_pose(scene, pose, len(self.views))
         sightings = sightings_in(scene, self.options)
-        time = sightings.view.time
-        if self.views and time < self.views[-1].time:
-            raise InputError(
-                f"scenes are added in the order of their times, got {time:g} s after {self.views[-1].time:g} s;"
-                " World.of sorts them, and another visit is a map of its own, for World.diff"
-            )
+        if self.views:
+            check_order(self.views[-1], sightings)
         if scene.vocabulary is not self.vocabulary and scene.vocabulary != self.vocabulary:
             self.vocabulary = self.vocabulary.merged(scene.vocabulary)
+        if self.views and sightings.view.number < self.views[-1].number:
+            self.growth.tracks.clear()  # another stream begins, and its ids anew
         self.views.append(sightings.view)
         result = np.full(sightings.count, -1)
         result[sightings.rows] = self.growth.add(sightings, self.vocabulary.symmetry)
@@ -335,6 +337,21 @@ class World:
         from scenekit.world.map_graph import rows_of
 
         return rows_of(self)
+
+
+def check_order(before: View, sightings: Sightings) -> None:
+    """Raise InputError unless a scene may follow the camera before it: later, and not of another stream at one time."""
+    time, number = sightings.view.time, sightings.view.number
+    if time < before.time:
+        raise InputError(
+            f"scenes are added in the order of their times, got {time:g} s after {before.time:g} s;"
+            " World.of sorts them, and another visit is a map of its own, for World.diff"
+        )
+    if number == before.number and any(track is not None for track in sightings.tracks):
+        raise InputError(
+            f"two scenes in turn are image {number} of their streams, and tracks of two streams have nothing in common;"
+            " build the map with tracked=False (`scenekit world --no-tracked`)"
+        )
 
 
 def time_of(scene: Scene) -> float:

@@ -67,7 +67,7 @@ def text_of(world: World) -> str:
 def view_json(view: View) -> dict[str, Any]:
     """Encode a camera."""
     numbers = {"pose": view.pose.tolist(), "matrix": view.matrix.tolist()}
-    return {"time": view.time, **numbers, "size": list(view.size), "assumed": view.assumed}
+    return {"time": view.time, **numbers, "size": list(view.size), "assumed": view.assumed, "number": view.number}
 
 
 def object_json(item: MapObject) -> dict[str, Any]:
@@ -142,7 +142,14 @@ def view_from(item: Any, place: str) -> View:
         height, width = (count({"size": side}, "size", least=1) for side in item["size"])
         if not isinstance(item["assumed"], bool):
             raise InputError(f"'assumed' must be true or false, got {brief(item['assumed'])}")
-        return View(float(numbers(item, "time")), pose, matrix, (height, width), item["assumed"])
+        return View(
+            float(numbers(item, "time")),
+            pose,
+            matrix,
+            (height, width),
+            item["assumed"],
+            count({"number": 0, **item}, "number"),
+        )
 
 
 def object_from(item: Mapping[str, Any], vocabulary: Vocabulary) -> MapObject:

@@ -11,7 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco_masks
 
 import scenekit as sk
-from scenekit.cli.predict import unique_stems
+from scenekit.cli.image_inputs import unique_stems
 from scenekit.weights import save_model
 
 

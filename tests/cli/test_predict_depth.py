@@ -54,10 +54,10 @@ def test_points_by_the_option_for_any_modality(run, spatial_model, photos, tmp_p
     points = torch.stack(torch.meshgrid(torch.arange(-90.0, 90), torch.arange(-70.0, 70), indexing="ij"), dim=2) / 60
     cloud = torch.cat((points.reshape(-1, 2), torch.full((180 * 140, 1), 2.0)), dim=1)
     np.save(tmp_path / "scan.npy", cloud.numpy())
-    np.save(tmp_path / "turned.npy", -cloud.numpy())
+    np.save(tmp_path / "turned.npy", cloud.numpy() * np.float32([1, -1, -1]))
     common = ("predict", photos[0], "--model", spatial_model, "--threshold", "0", "--camera", CAMERA, "--json")
     straight = run(*common, "--input", f"points={tmp_path / 'scan.npy'}")
-    turn = "points_to_camera=[[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 0]]"
+    turn = "points_to_camera=[[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 0]]"
     turned = run(*common, "--input", f"points={tmp_path / 'turned.npy'}", "--input", turn)
     assert straight.json == turned.json != run(*common).json
 
@@ -73,6 +73,10 @@ def test_refusals(refused, spatial_model, photos, tmp_path) -> None:
     assert "looks like millimetres, pass depth_scale=0.001" in refused(*one, "--depth", depth / "a.png")
     assert "points need the camera of the image" in refused(*one, "--input", f"points={scan(tmp_path)}")
     assert "did you mean 'points'?" in refused(*one, "--input", "pionts=x.npy")
+    assert "depth_scale without depth: pass depth too" in refused(*common, "--depth-scale", "0.001")
+    assert "points_to_camera without points" in refused(*one, "--input", f"points_to_camera={np.eye(4).tolist()}")
+    scaled = ("--input", f"points_to_camera={(np.eye(4) * 3)[:3].tolist()}")
+    assert "of points_to_camera must be a rotation" in refused(*one, "--input", f"points={scan(tmp_path)}", *scaled)
     (depth / "b.png").unlink()
     assert "has no file that is called b, as" in refused(*common, "--depth", depth)
 

@@ -52,6 +52,14 @@ def test_statistics_are_written(predict, clip: Path, tmp_path: Path) -> None:
     assert {"decode", "network", "end_to_end", "age"} <= set(stats["times"]) and stats["times"]["age"]["count"] == 6
 
 
+def test_a_source_that_is_named_twice_has_its_statistics_twice(predict, clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "stats.json"
+    result = predict(clip, clip, "--tasks", "masks", "--out", tmp_path / "drawn", "--stats", target)
+    assert result.status == 0, result.err
+    sources = json.loads(target.read_text())["sources"]
+    assert [(one["source"], one["frames"]["read"]) for one in sources] == [(str(clip), 6)] * 2
+
+
 def test_statistics_are_printed(predict, clip: Path) -> None:
     result = predict(clip, "--tasks", "masks", "--stats")
     assert result.status == 0 and "6 frames read, 6 processed, 0 dropped, 0 damaged" in result.out

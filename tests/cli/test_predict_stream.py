@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_start_stop_and_every(run, tiny_model, clip) -> None:
 def test_scenes_are_those_of_the_frames(run, tiny_model, clip) -> None:
     scenes = scenes_in(run("predict", clip, "--model", tiny_model, *FAST, "--json").out)
     model = sk.load(tiny_model)
+    assert len(scenes) == len(TIMES)
     for frame, scene in zip(sk.video(clip), scenes, strict=True):
         alone = model.predict(frame.image, tasks="masks", threshold=0.0)
         assert torch.allclose(alone.objects.boxes, scene.objects.boxes, atol=0.01)
@@ -171,7 +173,7 @@ class Ending(Iterator[sk.VideoFrame]):
     source, rate, duration, damaged = "a camera", None, None, 2
 
     def __init__(self) -> None:
-        self._number = 0
+        self._number = self.closed = 0
 
     def __next__(self) -> sk.VideoFrame:
         if self._number == 3:
@@ -184,7 +186,7 @@ class Ending(Iterator[sk.VideoFrame]):
         return self
 
     def __exit__(self, *error: Any) -> None:
-        pass
+        self.closed += 1
 
 
 def empty_scenes(frames: Iterator[sk.VideoFrame]) -> Iterator[sk.Scene]:
@@ -201,6 +203,45 @@ def test_a_source_that_breaks_off_ends_the_run_and_leaves_what_is_done(tmp_path:
         run.over(["0"], ["0"])
     assert [number for _, number in moments(scenes_in((tmp_path / "scenes.jsonl").read_text()))] == [1, 2, 3]
     assert frame_times(tmp_path / "out.mp4") == [0, 1, 2]
+
+
+@pytest.fixture
+def cameras(monkeypatch: pytest.MonkeyPatch) -> list[Ending]:
+    """The sources that were opened, in place of videos."""
+    opened: list[Ending] = []
+
+    def video(source: Any, **options: Any) -> Ending:
+        opened.append(Ending())
+        return opened[-1]
+
+    monkeypatch.setattr("scenekit.io.video.reading.video", video)
+    return opened
+
+
+def test_what_can_be_opened_once_is_opened_once(run, tiny_model, cameras: list[Ending]) -> None:
+    result = run("predict", "rtsp://host/a", "--model", tiny_model, *FAST, "--json")
+    assert "broke off" in result.err and len(scenes_in(result.out)) == 3
+    assert [camera.closed for camera in cameras] == [1]
+
+
+@pytest.mark.parametrize("options", [("--out", "a.avi"), ("--json", "--model", "no_model"), ("none.mp4",)])
+def test_what_was_opened_is_closed_where_something_is_refused(
+    refused, cameras: list[Ending], options: tuple[str, ...]
+) -> None:
+    refused("predict", "rtsp://host/a", "rtsp://host/b", "--model", "no_model", *options)
+    assert [camera.closed for camera in cameras[:2]] == [1, 1]
+
+
+def test_a_video_in_a_pipe(run, tiny_model, tmp_path: Path) -> None:
+    with sk.VideoWriter(tmp_path / "clip.mkv") as writer:
+        for time in TIMES:
+            writer.write(np.zeros((64, 96, 3), np.uint8), time)
+    os.mkfifo(tmp_path / "pipe.mkv")
+    content = (tmp_path / "clip.mkv").read_bytes()
+    writing = threading.Thread(target=lambda: (tmp_path / "pipe.mkv").write_bytes(content), daemon=True)
+    writing.start()
+    result = run("predict", tmp_path / "pipe.mkv", "--model", tiny_model, *FAST, "--json")
+    assert [number for _, number in moments(scenes_in(result.out))] == [0, 1, 2, 3, 4, 5]
 
 
 class Order:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 import scenekit as sk
+from scenekit.cli.stream_sinks import TrackLines, track_lines
 from scenekit.cli.stream_tracking import is_tracker_name
+from scenekit.errors import InputError
 from scenekit.io.track_files import read_track_lines
+from tests.tracking.streams import crossing
 
 
 def test_a_video_is_tracked(run, tiny_model, samples: Path, tmp_path: Path) -> None:
@@ -27,6 +30,24 @@ def test_a_video_is_tracked(run, tiny_model, samples: Path, tmp_path: Path) -> N
     expected = [id for scene in scenes for id in scene.objects.ids.tolist()]
     assert found.ids.tolist() == expected and min(expected) >= 0
     assert set(found.frames.tolist()) <= {scene.moment.number for scene in scenes if scene.moment}
+
+
+def test_tracks_are_in_the_file_while_the_stream_runs(samples: Path, tmp_path: Path) -> None:
+    """After each scene its lines are there, also if the process ends then; no scene is kept."""
+    target, stream = tmp_path / "tracks.txt", list(sk.track(crossing(3)))
+    with sk.video(samples / "video" / "intel_car_clip.mp4") as source, track_lines(target, source) as sink:
+        for number, scene in enumerate(stream):
+            assert isinstance(scene, sk.Scene)
+            sink.write(scene, sk.VideoFrame(None, scene.moment))
+            assert len(target.read_text().splitlines()) == 2 * (number + 1)
+    sk.save_tracks(stream, tmp_path / "whole.txt")
+    assert target.read_text() == (tmp_path / "whole.txt").read_text()
+
+
+def test_a_file_of_tracks_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "tracks.txt").mkdir()
+    with pytest.raises(InputError, match=r"tracks\.txt"):
+        TrackLines(tmp_path / "tracks.txt")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from PIL import Image
 
 import scenekit as sk
 from scenekit.cli.main import main
+from scenekit.io.json_lines import json_line
 from tests.world.posed import Thing, looking, scene_of
 
 CHAIR = Thing("chair", (3.0, 0.0, 0.45), attributes=("red",))
@@ -109,9 +110,36 @@ def test_bad_options_are_refused_before_anything_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["scenes.jsonl"]
 
 
+def test_a_line_that_was_cut_off_gets_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes = scenes_file(tmp_path / "scenes.jsonl", [CHAIR])
+    whole = scenes.read_text()
+    scenes.write_text(whole + whole[:99])
+    status, text, error = run(capsys, scenes, "--json")
+    assert status == 0 and json.loads(text)["scenes"] == 4 and "line 5 was cut off" in error
+
+
+def test_texts_with_line_separators(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = scene_of([CHAIR], FRONT)
+    scene = replace(scene, values={**scene.values, sk.CAPTIONS: sk.Captions((("a\u2028chair",),))})
+    (path := tmp_path / "scenes.jsonl").write_text(json_line(scene.to_json()), encoding="utf-8")
+    status, text, _ = run(capsys, path, "--json")
+    assert status == 0 and json.loads(text)["scenes"] == 1
+
+
+def test_ids_count_where_scenes_have_tracks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The chair moves: with its track it is one object, without two."""
+    places = [CHAIR] * 4 + [replace(CHAIR, place=(3.0, 2.0, 0.45))] * 4
+    scenes = [scene_of([chair], FRONT, float(n), tracked=True) for n, chair in enumerate(places)]
+    (path := tmp_path / "scenes.jsonl").write_text("".join(json_line(scene.to_json()) for scene in scenes))
+    counts = [len(json.loads(run(capsys, path, "--json", *more)[1])["objects"]) for more in ([], ["--no-tracked"])]
+    assert counts == [1, 2]
+    status, _, error = run(capsys, scenes_file(tmp_path / "untracked.jsonl", [CHAIR]), "--tracked")
+    assert status == 2 and "scene 0: the scene has no tracks" in error and error.count("\n") == 1
+
+
 def test_lines_that_are_no_scenes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenes = scenes_file(tmp_path / "scenes.jsonl", [CHAIR])
-    for text, message in (("{}", "line 5 is not a scene"), ("{", "line 5 is not valid JSON")):
+    for text, message in (("{}", "line 5 is not a scene"), ("{\n", "line 5 is not valid JSON")):
         (broken := tmp_path / "broken.jsonl").write_text(scenes.read_text() + text)
         status, _, error = run(capsys, broken)
         assert status == 2 and message in error and error.count("\n") == 1

@@ -53,11 +53,20 @@ def test_kitti_lines_are_numbered_or_timed(tmp_path: Path) -> None:
 
 def test_outside_of_the_covered_time_is_refused(tmp_path: Path) -> None:
     poses = sk.Poses.load(tum(tmp_path, "10 0 0 0 0 0 0 1\n12 2 4 6 0 0 0 1\n"))
-    for time in (9.99, 12.01, math.nan):
+    for time in (9.98, 12.02, math.nan):
         with pytest.raises(sk.InputError, match="covers 10 to 12"):
             poses.at(time)
     with pytest.raises(sk.InputError, match="no moment"):
         poses.of(None)
+
+
+def test_rounded_times_at_the_ends(tmp_path: Path) -> None:
+    """Image 31 of 30 a second is at 1.03333 s, a trajectory printed with four digits ends at 1.0333 s."""
+    poses = sk.Poses.load(tum(tmp_path, "0.0001 1 0 0 0 0 0 1\n1.0333 2 4 6 0 0 0 1\n"))
+    assert poses.at(31 / 30)[:3, 3].tolist() == [2, 4, 6] and poses.at(0.0)[:3, 3].tolist() == [1, 0, 0]
+    numbered = sk.Poses(np.arange(2.0), np.stack([np.eye(4)] * 2), by_number=True)
+    with pytest.raises(sk.InputError, match=r"image 1\.005"):
+        numbered.at(1.005)
 
 
 @pytest.mark.parametrize(

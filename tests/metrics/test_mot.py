@@ -239,6 +239,7 @@ def test_a_right_track_is_perfect(folders: Callable[..., tuple[Path, Path]]) -> 
         ("1.5,1,10,20,30,40,1\n", "a.txt, line 1: the frame must be a whole number"),
         ("1,1,10,20,-30,40,1\n", "a.txt, line 1: width and height must be at least 0"),
         (f"{LINE}\n{LINE}", "a.txt, line 3: frame 1 has the id 1 already, in line 1"),
+        ("4,-1,10,20,30,40,1\n" * 2, "a.txt, line 1: frame 4 has the id -1; a track has an id from 0"),
         ("9,1,10,20,30,40,1\n", "a.txt: frame 9 is out of range; seqinfo.ini says 1 to 5"),
     ],
 )

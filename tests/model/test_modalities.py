@@ -184,6 +184,19 @@ def test_unknown_arguments(model: SceneModel, image: Tensor) -> None:
         assert message in str(caught.value)
 
 
+def test_options_need_their_input(model: SceneModel, image: Tensor, caplog: pytest.LogCaptureFixture) -> None:
+    bare, full = sk.VideoFrame(image), sk.VideoFrame(image, inputs={"heat": heat(5.0)})
+    for images in (image, bare, [image] * 2, [bare], iter([image])):
+        with pytest.raises(InputError, match=r"^heat_factor without heat: pass heat too, .* or leave heat_factor out$"):
+            warmth(model, images, heat_factor=2.0, on_error="raise")
+    with pytest.raises(InputError, match=r"^heat_factor without heat"):
+        model.predict(image, embers=[(3, 4, 50.0)], heat_factor=2.0)
+    assert warmth(model, full, heat_factor=2.0) == 10.0
+    for frames in ([bare, full, image], iter([bare, full])):
+        assert warmth(model, frames, heat_factor=2.0)[1] == 10.0
+    assert "a frame has heat_factor without heat" in caplog.text
+
+
 def test_numbers_of_values(model: SceneModel, image: Tensor) -> None:
     for count, message in ((1, "fewer values than images"), (3, "fewer images than values")):
         with pytest.raises(InputError, match=f"heat: one for all or one an image is expected, but there are {message}"):

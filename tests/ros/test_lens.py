@@ -103,7 +103,7 @@ def test_windows_and_binning() -> None:
     np.testing.assert_allclose(found.raw, [[25, 0, 9.5], [0, 26, 8.25], [0, 0, 1]])
 
 
-def test_what_is_no_camera_is_said_in_a_line() -> None:
+def test_what_is_no_camera_is_noted_in_a_line() -> None:
     assert lens(k=[0] * 9) == "/info: K is not calibrated (fx 0, fy 0); images have no camera"
     other = "/info: it is of images of 60 x 40 pixels, those of the topic have 30 x 20; images have no camera"
     assert lens((20, 30)) == other

@@ -7,7 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 
 from scenekit.ros.headers import Header
-from scenekit.ros.opening import Logged, Notes
+from scenekit.ros.opening import BagNotes, Logged
 from scenekit.ros.synchronizing import Synchronizer
 
 MILLI = 10**6
@@ -22,7 +22,7 @@ def logged(topic: str, stamp: int, late: int = 0) -> Logged:
 def together(*messages: Logged) -> Iterator[tuple[int, dict[str, int]]]:
     """Stamps of images, and those of what is with them."""
     ordered = sorted(messages, key=lambda one: one.time)
-    for one in Synchronizer("image", ("depth", "points"), 20 * MILLI, Notes(print)).run(ordered):
+    for one in Synchronizer("image", ("depth", "points"), 20 * MILLI, BagNotes(print)).run(ordered):
         yield one.image.header.stamp // MILLI, {k: v.header.stamp // MILLI for k, v in one.others.items()}
 
 

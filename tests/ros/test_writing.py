@@ -71,6 +71,13 @@ def test_rosbags_reads_what_was_written(tmp_path: Path, name: str, distro: str) 
     assert lasting.durability == QosDurability.TRANSIENT_LOCAL
 
 
+def test_the_suffix_may_have_capitals(tmp_path: Path) -> None:
+    path = written(tmp_path / "OUT.MCAP", 2)
+    assert [one.name for one in tmp_path.iterdir()] == ["OUT.MCAP"]
+    with path.open("rb") as stream:
+        assert {channel.topic for _, channel, _ in make_reader(stream).iter_messages()} == set(TOPICS)
+
+
 def test_mcap_reads_what_was_written(tmp_path: Path) -> None:
     """By the definitions in the file itself, and the values of some messages by themselves."""
     found, decoded = {}, {}

@@ -10,7 +10,7 @@ import torch
 
 import scenekit as sk
 from scenekit.structures.geometry import Geometry
-from scenekit.structures.moments import check_pose
+from scenekit.structures.moments import check_pose, check_rigid
 
 POSE = torch.tensor([[0.0, 0.0, 1.0, 4.0], [-1.0, 0.0, 0.0, 5.0], [0.0, -1.0, 0.0, 6.0], [0.0, 0.0, 0.0, 1.0]])
 """A camera at (4, 5, 6) that looks along x, with z up in the world."""
@@ -30,6 +30,20 @@ POSE = torch.tensor([[0.0, 0.0, 1.0, 4.0], [-1.0, 0.0, 0.0, 5.0], [0.0, -1.0, 0.
 def test_a_pose_that_is_none_is_refused(pose: torch.Tensor, message: str) -> None:
     with pytest.raises(sk.InputError, match=message):
         check_pose(pose)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (torch.full((4, 4), math.nan), "^the way must be finite"),
+        (POSE.T.clone(), "^the last row of the way must be 0 0 0 1"),
+        (torch.diag(torch.tensor([3.0, 3.0, 3.0, 1.0])), "^the upper left 3 x 3 of the way .* determinant 27"),
+    ],
+)
+def test_a_transform_that_is_not_rigid_is_named(matrix: torch.Tensor, message: str) -> None:
+    check_rigid(POSE, "the way")
+    with pytest.raises(sk.InputError, match=message):
+        check_rigid(matrix, "the way")
 
 
 def test_a_moment_checks_its_pose() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from torch import Tensor
 import scenekit as sk
 from scenekit.fields.base import Field
 from scenekit.fields.frame import Blending
-from scenekit.structures import Boxes3D, Keypoints
+from scenekit.structures import Boxes3D, Keypoints, Vocabulary
+from scenekit.tracking.smoothing import Smoother
 from tests.tracking.streams import STEP, box, ids, scene
 from tests.tracking.test_track import Fixed, numbers
 
@@ -187,3 +189,52 @@ def test_unconfirmed_objects_stay_as_they_are() -> None:
     tracker = Fixed(numbers(-1), numbers(-1))
     found = list(sk.track(stream, tracker, smooth=SECONDS, unconfirmed="keep"))
     assert ids(found) == [[-1], [-1]] and found[1][SPEED].tolist() == [1]  # type: ignore[index]
+
+
+def turned_by_a_quarter(symmetry: int) -> Boxes3D:
+    """Two images of the same box, described anew in the second one, smoothed."""
+    vocabulary = Vocabulary(things=("car", "person"), symmetry={"car": symmetry} if symmetry != 1 else {})
+    sizes, yaws = ((1.0, 1.0, 2.0), (2.0, 1.0, 1.0)), (0.0, math.pi / 2)
+    stream = []
+    for number, (size, yaw) in enumerate(zip(sizes, yaws, strict=True)):
+        cuboid = Boxes3D.from_parameters(torch.tensor([[0.0, 0.0, 10.0, *size, 0.0, 0.0, yaw]]))
+        one = scene([box(0)], number, values={sk.BOXES3D: cuboid})
+        stream.append(replace(one, vocabulary=vocabulary))
+    return smoothed(stream, numbers(1), numbers(1))[1][sk.BOXES3D]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("symmetry", [2, 0])
+def test_a_symmetric_3d_box_that_is_described_anew_stays(symmetry: int) -> None:
+    """A quarter turn with width and length exchanged is the same box of 1 x 1 x 2, not one of 1.5 x 1 x 1.5."""
+    found = turned_by_a_quarter(symmetry)
+    assert found.size.tolist() == [pytest.approx([2, 1, 1])]
+    assert math.degrees(float(found.roll_pitch_yaw[0, 2])) == pytest.approx(90, abs=1e-3)
+
+
+def test_a_3d_box_with_a_front_turns() -> None:
+    found = turned_by_a_quarter(1)
+    assert found.size.tolist() == [pytest.approx([2 - KEPT, 1, 1 + KEPT])]
+    assert float(found.roll_pitch_yaw[0, 2]) == pytest.approx(math.atan2(1 - KEPT, KEPT), abs=1e-5)
+
+
+@pytest.mark.parametrize("gap", [2, 11])
+def test_votes_fade_over_images_without_objects(gap: int) -> None:
+    """Two votes of 0.9 are worth 0.9 x 0.37 x 1.61 after 2 steps of half the seconds, and nothing after 11."""
+    stream = [scene([box(0)], n, [0], [0.9]) for n in range(2)]
+    stream += [scene([], 1 + n) for n in range(1, gap)]
+    stream.append(scene([box(0)], 1 + gap, [1], [0.6]))
+    rows = [numbers(1)] * 2 + [numbers()] * (gap - 1) + [numbers(1)]
+    assert smoothed(stream, *rows)[-1].objects.labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(("smooth", "step"), [(SECONDS, 20), (None, 700)])
+def test_what_no_longer_counts_is_forgotten(smooth: float | None, step: int) -> None:
+    """A thousand objects, one after the other, take no more memory than one."""
+    smoother = Smoother.of(smooth, votes=True)
+    assert smoother is not None
+    for number in range(1000):
+        one = scene([box(0)], number * step)
+        assert one.moment is not None
+        objects = replace(one.objects, ids=numbers(number))
+        smoother(replace(one, streams={sk.OBJECTS: objects}), one.moment)
+    assert list(smoother.ballots) == [999] and list(smoother.earlier) == ([999] if smooth else [])

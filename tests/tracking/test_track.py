@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 
 import scenekit as sk
 from scenekit.errors import InputError, PluginError
+from scenekit.io.clock import ForwardClock
 from scenekit.structures import Masks, Moment, Vocabulary
 from scenekit.tracking.track import _Clock
 from tests.tracking.streams import SIZE, STEP, box, crossing, ids, scene, without_moments
@@ -112,14 +114,13 @@ def test_scenes_without_times_are_a_rate_apart() -> None:
     stream = without_moments([scene([box(0)], 0), scene([box(0)], 1)])
     found = list(sk.track([stream[0], InputError("none"), stream[1]], seen, rate=10))
     assert [one.moment.time for one in seen.scenes if one.moment] == pytest.approx([0, 0.2])
+    assert [type(one) for one in found] == [sk.Scene, InputError, sk.Scene]
     assert all(one.moment is None for one in found if isinstance(one, sk.Scene)), "scenes stay as they are"
 
 
 @pytest.mark.parametrize(
     ("second", "message"),
     [
-        ({"moment": Moment(0.0, 1)}, "scene 1 is from 0 s, and the one before from 0 s; .* must be in order"),
-        ({"moment": Moment(-1.0, 1)}, "scene 1 is from -1 s, and the one before from 0 s"),
         ({"moment": None}, "scene 1 has no time, which those before have; expected `moment` in all scenes"),
         ({"vocabulary": Vocabulary(things=("car",))}, "scene 1 has other classes than those before"),
     ],
@@ -130,6 +131,29 @@ def test_scenes_that_are_no_stream(second: dict[str, Any], message: str) -> None
     next(found)
     with pytest.raises(InputError, match=message):
         next(found)
+
+
+def test_times_that_repeat_or_go_back_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    """Each such scene counts as a twentieth of a second later than the one before; the scenes keep their times."""
+    stamps = [5.0, 5.1, 5.1, 5.2, 0.0, 0.1, -3.0]
+    stream = [
+        replace(one, moment=Moment(stamp, n)) for n, (one, stamp) in enumerate(zip(crossing(7), stamps, strict=True))
+    ]
+    tracker = Fixed(*[numbers(0, 1)] * 7)
+    with caplog.at_level(logging.WARNING):
+        found = list(sk.track(stream, tracker, rate=20))
+    times = [one.moment.time for one in tracker.scenes if one.moment]
+    assert times == pytest.approx([5, 5.1, 5.15, 5.25, 5.3, 5.4, 5.45])
+    assert [one.moment.time for one in found if isinstance(one, sk.Scene) and one.moment] == stamps
+    assert [record.getMessage() for record in caplog.records] == [
+        "scene 2 is from 5.1 s, and the one before from 5.1 s; a scene whose time repeats or goes back counts as 0.05 s"
+        " later than the one before. Track each stream by a call of its own"
+    ]
+
+
+def test_ids_last_over_a_time_that_repeats() -> None:
+    stream = [replace(one, moment=Moment(0.1 * (n - (n == 5)), n)) for n, one in enumerate(crossing(10))]
+    assert ids(sk.track(stream)) == [[0, 1]] * 10
 
 
 def test_a_time_after_scenes_without() -> None:
@@ -164,7 +188,7 @@ def test_what_is_no_stream_of_scenes() -> None:
     with pytest.raises(InputError, match="got a single scene"):
         untyped(crossing(1)[0])
     with pytest.raises(InputError, match=r"track expects scenes, .* got 'clip.mp4'"):
-        clock(_Clock(25.0), "clip.mp4")
+        clock(_Clock(25.0, ForwardClock(0.04)), "clip.mp4")
     with pytest.raises(InputError, match="smooth: expected seconds, a number above 0, got 'fast'"):
         untyped([], smooth="fast")
 
@@ -186,8 +210,8 @@ def test_trackers_that_return_no_ids(returned: Any, message: str) -> None:
 
 def test_the_tracker_is_reset_for_each_stream() -> None:
     tracker = Fixed(*[numbers(0, 1)] * 3)
-    for _ in range(2):
-        assert ids(sk.track(crossing(3), tracker)) == [[0, 1]] * 3
+    runs = [ids(sk.track(crossing(3), tracker)) for _ in range(2)]
+    assert runs == [[[0, 1]] * 3] * 2
 
 
 def test_labels_by_votes() -> None:

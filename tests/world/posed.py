@@ -64,6 +64,7 @@ def scene_of(
     relations: Sequence[tuple[int, str, int]] = (),
     vocabulary: sk.Vocabulary = VOCABULARY,
     noise: np.ndarray | None = None,
+    tracked: bool = False,
 ) -> sk.Scene:
     """The scene of a camera that sees all things, whether they are within its image or not."""
     turn, place = pose[:3, :3], pose[:3, 3]
@@ -88,6 +89,5 @@ def scene_of(
         ),
     }
     moment = sk.Moment(time, int(time * 10), torch.from_numpy(pose))
-    return sk.Scene(
-        SIZE, vocabulary, {sk.OBJECTS: Objects(flat, labels, scores, ids)}, values, camera=CAMERA, moment=moment
-    )
+    streams = {sk.OBJECTS: Objects(flat, labels, scores, ids)}
+    return sk.Scene(SIZE, vocabulary, streams, values, camera=CAMERA, moment=moment, tracked=tracked)

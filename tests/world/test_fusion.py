@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scenekit.world.frames import leveled, roll_pitch_yaw
-from scenekit.world.fusion import covariances, equivalents, fused_rotation, robust_mean, weighted_median
+from scenekit.world.fusion import covariances, fused_rotation, robust_mean, weighted_median
 from tests.world.posed import UPRIGHT, about_z
 
 
@@ -65,11 +65,6 @@ def test_a_quarter_turn_with_exchanged_sides_is_the_same_box(symmetry: int) -> N
     mean, swapped = fused_rotation(turned(30, 120, 210, -60), sizes, np.array([2.0, 1, 1, 1]), symmetry)
     assert yaw_of(mean) == pytest.approx(30, abs=1e-6)
     np.testing.assert_allclose(swapped, [[1.0, 0.5, 2.0]] * 4)
-
-
-def test_equivalent_descriptions() -> None:
-    assert [len(equivalents(n)[0]) for n in (1, 2, 3, 4, 0)] == [1, 4, 3, 4, 4]
-    assert equivalents(4)[1].tolist() == [False, True, False, True]
 
 
 def test_levels() -> None:

@@ -161,12 +161,14 @@ def test_what_is_in_view_but_not_sighted_loses_its_confirmation() -> None:
 def test_tracks_follow_an_object_that_moves() -> None:
     """After three sightings elsewhere the object has moved; without tracks there would be two."""
     there = replace(CHAIR, place=(3.0, 2.0, 0.45))
-    tracked, untracked = sk.World(tracked=True), sk.World()
+    tracked, ignored, untracked = sk.World(), sk.World(tracked=False), sk.World()
     for n in range(8):
-        thing = CHAIR if n < 4 else there
-        for world in (tracked, untracked):
-            world.add(scene_of([replace(thing, identity=7)], FRONT, float(n)))
-    assert len(tracked) == 1 and len(untracked) == 2
+        scene = scene_of([replace(CHAIR if n < 4 else there, identity=7)], FRONT, float(n), tracked=True)
+        for world in (tracked, ignored):
+            world.add(scene)
+        untracked.add(replace(scene, tracked=False))
+    assert len(tracked) == 1 and len(untracked) == len(ignored) == 2
+    assert not any(item.tracks for world in (ignored, untracked) for item in world.objects)
     np.testing.assert_allclose(tracked.objects[0].position, there.place, atol=1e-5)
     assert tracked.objects[0].sightings == 8 and tracked.objects[0].tracks == (7,)
 
@@ -174,8 +176,46 @@ def test_tracks_follow_an_object_that_moves() -> None:
 def test_one_outlier_of_a_track_moves_nothing() -> None:
     world = sk.World(tracked=True)
     for n in range(8):
-        world.add(scene_of([replace(CHAIR, place=(3.0, 2.0, 0.45)) if n == 4 else CHAIR], FRONT, float(n)))
+        thing = replace(CHAIR, place=(3.0, 2.0, 0.45)) if n == 4 else CHAIR
+        world.add(scene_of([thing], FRONT, float(n), tracked=True))
     np.testing.assert_allclose(world.objects[0].position, CHAIR.place, atol=1e-5)
+
+
+def test_unconfirmed_objects_have_no_track() -> None:
+    """A chair and another one elsewhere, both with id -1: two objects, and neither moves."""
+    there = replace(CHAIR, place=(3.0, 2.0, 0.45))
+    world = sk.World()
+    for n in range(8):
+        thing = replace(CHAIR if n < 4 else there, identity=-1)
+        world.add(scene_of([thing], FRONT, float(n), tracked=True))
+    assert [item.tracks for item in world.objects] == [(), ()] and not world.growth.tracks
+    np.testing.assert_allclose(world.objects[0].position, CHAIR.place, atol=1e-5)
+
+
+def test_tracks_end_with_their_stream() -> None:
+    """Four images of one stream, then four of another: track 7 is another chair there."""
+    there = replace(CHAIR, place=(3.0, 2.0, 0.45), identity=7)
+    world = sk.World()
+    for n in range(8):
+        scene = scene_of([replace(CHAIR, identity=7) if n < 4 else there], FRONT, float(n), tracked=True)
+        world.add(replace(scene, moment=replace(scene.moment, number=n % 4)))
+    assert [item.sightings for item in world.objects] == [4, 4]
+
+
+def test_streams_at_one_time_need_ids_to_be_ignored() -> None:
+    scene, world = scene_of([CHAIR], FRONT, 1.0, tracked=True), sk.World()
+    world.add(scene)
+    with pytest.raises(sk.InputError, match=r"image 10 of their streams.*tracked=False"):
+        world.add(scene)
+    assert len(sk.World.of([scene, scene], tracked=False, confirm=2)) == 1
+    assert len(sk.World.of([replace(scene, tracked=False)] * 2, confirm=2)) == 1
+
+
+def test_scenes_without_tracks_are_refused_where_these_are_asked_for() -> None:
+    world = sk.World(tracked=True)
+    with pytest.raises(sk.InputError, match=r"no tracks, .*sk\.track"):
+        world.add(scene_of([CHAIR], FRONT))
+    assert not world.views and world.add(scene_of([], FRONT)).tolist() == []
 
 
 def test_relations_hold_where_most_scenes_agree() -> None:

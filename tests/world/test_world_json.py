@@ -23,7 +23,7 @@ def world_of(count: int = 4, **options: Any) -> sk.World:
     world = sk.World(tracked=True, **options)
     for n in range(count):
         noise = rng.normal(0, 0.03, (2, 3))
-        scene = scene_of([CHAIR, TABLE], FRONT, n / 3, [(0, "left of", 1)], noise=noise)
+        scene = scene_of([CHAIR, TABLE], FRONT, n / 3, [(0, "left of", 1)], noise=noise, tracked=True)
         world.add(replace(scene, values={**scene.values, sk.MESHES: triangles()}))
     return world
 
@@ -49,9 +49,26 @@ def test_a_loaded_map_goes_on_to_grow(tmp_path: Path) -> None:
     world, whole = world_of(3), world_of(4)
     world.save(tmp_path / "map.json")
     loaded = sk.World.load(tmp_path / "map.json")
-    scene = scene_of([CHAIR, TABLE], FRONT, 5.0)
+    scene = scene_of([CHAIR, TABLE], FRONT, 5.0, tracked=True)
     assert loaded.add(scene).tolist() == world.add(scene).tolist() == [0, 1]
     assert loaded.to_json() == world.to_json() != whole.to_json()
+
+
+def test_a_loaded_map_knows_where_a_stream_ended(tmp_path: Path) -> None:
+    """The next scene is image 0 of another stream, whose track 3 has nothing to do with the chair's."""
+    world = world_of()
+    world.save(tmp_path / "map.json")
+    other = replace(CHAIR, place=(3.0, 2.5, 0.45))
+    scene = scene_of([other], FRONT, 9.0, tracked=True)
+    scene = replace(scene, moment=replace(scene.moment, number=0))
+    assert sk.World.load(tmp_path / "map.json").add(scene).tolist() == world.add(scene).tolist() == [2]
+
+
+def test_views_without_a_number_are_read() -> None:
+    data = world_of().to_json()
+    for view in data["views"]:
+        del view["number"]
+    assert [view.number for view in sk.World.from_json(data).views] == [0, 0, 0, 0]
 
 
 def set_at(data: Any, path: tuple[Any, ...], value: Any) -> Any:

@@ -22,7 +22,7 @@ Grid = Bool[np.ndarray, "S S"]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Detections:
     """The objects of one image."""
 
     time: float
@@ -70,7 +70,7 @@ class Seen:
         return _at(mask.numpy(), rows, columns)
 
     @classmethod
-    def of(cls, scene: Scene) -> Seen:
+    def of(cls, scene: Scene) -> Detections:
         """Read a scene.
 
         Args:

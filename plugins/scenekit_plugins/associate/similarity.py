@@ -9,30 +9,30 @@ from jaxtyping import Bool, Float, Int
 
 from scenekit.metrics.common import box_iou
 from scenekit_plugins.associate.config import AssociateConfig
-from scenekit_plugins.associate.objects import Seen, grid_iou
+from scenekit_plugins.associate.objects import Detections, grid_iou
 from scenekit_plugins.associate.tracks import Track
 
 Table = Float[np.ndarray, "T N"]
 
 
-def similarity(tracks: Sequence[Track], seen: Seen, config: AssociateConfig) -> Table:
+def similarity(tracks: Sequence[Track], detections: Detections, config: AssociateConfig) -> Table:
     """Return how well objects fit tracks, by everything that is known of both.
 
     Args:
         tracks: The tracks, predicted for the image.
-        seen: The objects.
+        detections: The objects.
         config: Weights and limits.
 
     Returns:
         The weighted mean of the parts that a track and an object both have, 0 to 1; -1 where they cannot be the same.
     """
     expected = _stacked([track.expected for track in tracks], 4)
-    overlap = box_iou(expected, seen.boxes)
+    overlap = box_iou(expected, detections.boxes)
     parts = [
-        (config.box, box_iou(_grown(expected, config.margin), _grown(seen.boxes, config.margin))),
-        (config.mask, _mask_overlap(tracks, expected, seen, overlap) if config.mask else None),
-        (config.distance, closeness(tracks, seen, config.max_distance) if config.distance else None),
-        (config.appearance, likeness(tracks, seen, config.alike) if config.appearance else None),
+        (config.box, box_iou(_grown(expected, config.margin), _grown(detections.boxes, config.margin))),
+        (config.mask, _mask_overlap(tracks, expected, detections, overlap) if config.mask else None),
+        (config.distance, closeness(tracks, detections, config.max_distance) if config.distance else None),
+        (config.appearance, likeness(tracks, detections, config.alike) if config.appearance else None),
     ]
     total, weights = np.zeros_like(overlap), np.zeros_like(overlap)
     for weight, part in parts:
@@ -41,89 +41,95 @@ def similarity(tracks: Sequence[Track], seen: Seen, config: AssociateConfig) -> 
             total += weight * np.where(known, part, 0.0)
             weights += weight * known
     mean = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
-    mean -= np.where(_labels_differ(tracks, seen), config.relabel, 0.0)
-    return np.where(_possible(tracks, expected, seen, overlap, config), mean, -1.0)
+    mean -= np.where(_labels_differ(tracks, detections), config.relabel, 0.0)
+    return np.where(_possible(tracks, expected, detections, overlap, config), mean, -1.0)
 
 
-def overlaps(tracks: Sequence[Track], seen: Seen, config: AssociateConfig) -> Table:
+def overlaps(tracks: Sequence[Track], detections: Detections, config: AssociateConfig) -> Table:
     """Return the IoU of objects with the predicted boxes of tracks; -1 where labels forbid a match.
 
     Args:
         tracks: The tracks, predicted for the image.
-        seen: The objects.
+        detections: The objects.
         config: Whether labels count.
 
     Returns:
         0 to 1, or -1.
     """
     expected = _stacked([track.expected for track in tracks], 4)
-    overlap = box_iou(_grown(expected, config.margin), _grown(seen.boxes, config.margin))
-    return np.where(_labels_differ(tracks, seen) & config.same_class, -1.0, overlap)
+    overlap = box_iou(_grown(expected, config.margin), _grown(detections.boxes, config.margin))
+    return np.where(_labels_differ(tracks, detections) & config.same_class, -1.0, overlap)
 
 
-def closeness(tracks: Sequence[Track], seen: Seen, most: float) -> Table | None:
+def closeness(tracks: Sequence[Track], detections: Detections, most: float) -> Table | None:
     """Return how close 3D boxes are to where tracks expect them.
 
     Args:
         tracks: The tracks, predicted for the image.
-        seen: The objects.
+        detections: The objects.
         most: Metres at which it is 0.
 
     Returns:
         1 at the same place, 0 from `most` on, NaN where either has no 3D box; None without any.
     """
-    if seen.places is None:
+    if detections.places is None:
         return None
     expected = _stacked([np.full(3, np.nan) if track.place is None else track.place.value for track in tracks], 3)
-    metres = np.linalg.norm(expected[:, None] - seen.places, axis=-1)
+    metres = np.linalg.norm(expected[:, None] - detections.places, axis=-1)
     # A distance errs with the distance from the camera: beyond ten times `most` the limit grows with it.
-    far = np.ones(len(seen)) if seen.far is None else np.maximum(1.0, seen.far / (10 * most))
+    far = np.ones(len(detections)) if detections.far is None else np.maximum(1.0, detections.far / (10 * most))
     close: Table = np.clip(1 - metres / (most * far), 0.0, 1.0)
     return close
 
 
-def likeness(tracks: Sequence[Track], seen: Seen, least: float) -> Table | None:
+def likeness(tracks: Sequence[Track], detections: Detections, least: float) -> Table | None:
     """Return how alike objects look to those of tracks.
 
     Args:
         tracks: The tracks.
-        seen: The objects.
+        detections: The objects.
         least: The cosine at which it is 0.
 
     Returns:
         1 for the same look, 0 from `least` on, NaN where either has no appearance; None without any.
     """
-    if seen.looks is None:
+    if detections.looks is None:
         return None
-    channels = seen.looks.shape[1]
+    channels = detections.looks.shape[1]
     known = [track.look if track.look is not None and len(track.look) == channels else None for track in tracks]
     looks = _stacked([np.full(channels, np.nan) if look is None else look for look in known], channels)
-    alike: Table = np.clip((looks @ seen.looks.T - least) / (1 - least), 0.0, 1.0)
+    alike: Table = np.clip((looks @ detections.looks.T - least) / (1 - least), 0.0, 1.0)
     return alike
 
 
 def _mask_overlap(
-    tracks: Sequence[Track], expected: Float[np.ndarray, "T 4"], seen: Seen, overlap: Table
+    tracks: Sequence[Track], expected: Float[np.ndarray, "T 4"], detections: Detections, overlap: Table
 ) -> Table | None:
     """Return the IoU of masks, those of tracks moved with their boxes; 0 where boxes do not overlap."""
-    if seen.masks is None:
+    if detections.masks is None:
         return None
-    grids = [seen.grid(row) for row in range(len(seen))]
+    grids = [detections.grid(row) for row in range(len(detections))]
     table = np.full_like(overlap, np.nan)
     for number, track in enumerate(tracks):
         for row, grid in enumerate(grids):
             if track.grid is not None and grid is not None:
                 near = overlap[number, row] > 0
-                table[number, row] = grid_iou(track.grid, expected[number], grid, seen.boxes[row]) if near else 0.0
+                table[number, row] = (
+                    grid_iou(track.grid, expected[number], grid, detections.boxes[row]) if near else 0.0
+                )
     return table
 
 
 def _possible(
-    tracks: Sequence[Track], expected: Float[np.ndarray, "T 4"], seen: Seen, overlap: Table, config: AssociateConfig
+    tracks: Sequence[Track],
+    expected: Float[np.ndarray, "T 4"],
+    detections: Detections,
+    overlap: Table,
+    config: AssociateConfig,
 ) -> Bool[np.ndarray, "T N"]:
     """Return whether an object may be that of a track: by its label, and by how far it is from the predicted box."""
-    near = (overlap > 0) | (_gaps(expected, seen.boxes) < config.reach)
-    return near & ~(_labels_differ(tracks, seen) & config.same_class)
+    near = (overlap > 0) | (_gaps(expected, detections.boxes) < config.reach)
+    return near & ~(_labels_differ(tracks, detections) & config.same_class)
 
 
 def _grown(boxes: Float[np.ndarray, "M 4"], margin: float) -> Float[np.ndarray, "M 4"]:
@@ -140,9 +146,9 @@ def _gaps(expected: Float[np.ndarray, "T 4"], boxes: Float[np.ndarray, "N 4"]) -
     return gaps
 
 
-def _labels_differ(tracks: Sequence[Track], seen: Seen) -> Bool[np.ndarray, "T N"]:
+def _labels_differ(tracks: Sequence[Track], detections: Detections) -> Bool[np.ndarray, "T N"]:
     labels: Int[np.ndarray, " T"] = np.array([track.label for track in tracks], dtype=np.int64)
-    differ: Bool[np.ndarray, "T N"] = labels[:, None] != seen.labels
+    differ: Bool[np.ndarray, "T N"] = labels[:, None] != detections.labels
     return differ
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from scenekit_plugins.associate.motion import Motion
-from scenekit_plugins.associate.objects import Grid, Seen
+from scenekit_plugins.associate.objects import Detections, Grid
 
 BOX_NOISE, BOX_SPEED, BOX_DRIFT = 0.05, 1.0, 2.0
 """Standard deviations in units of the larger side of the box: of its center and sides, of their unknown velocity a
@@ -46,20 +46,26 @@ class Track:
     """Its last mask, in its box."""
 
     @classmethod
-    def begin(cls, seen: Seen, row: int) -> Track:
+    def begin(cls, detections: Detections, row: int) -> Track:
         """Start a track.
 
         Args:
-            seen: The objects of an image.
+            detections: The objects of an image.
             row: The row of its object.
 
         Returns:
             The track, not confirmed.
         """
-        value = _center_and_sides(seen.boxes[row])
+        value = _center_and_sides(detections.boxes[row])
         scale = _scale(value)
-        track = cls(-1, int(seen.labels[row]), 0, seen.time, Motion.begin(value, BOX_NOISE * scale, BOX_SPEED * scale))
-        track.add(seen, row)
+        track = cls(
+            -1,
+            int(detections.labels[row]),
+            0,
+            detections.time,
+            Motion.begin(value, BOX_NOISE * scale, BOX_SPEED * scale),
+        )
+        track.add(detections, row)
         return track
 
     def predict(self, seconds: float) -> None:
@@ -78,22 +84,26 @@ class Track:
         center, sides = self.box.value[:2], np.maximum(self.box.value[2:], 1.0)
         return np.concatenate((center - sides / 2, center + sides / 2))
 
-    def add(self, seen: Seen, row: int) -> None:
+    def add(self, detections: Detections, row: int) -> None:
         """Add an object.
 
         Args:
-            seen: The objects of an image.
+            detections: The objects of an image.
             row: The row of its object.
         """
-        value = _center_and_sides(seen.boxes[row])
+        value = _center_and_sides(detections.boxes[row])
         if self.hits:
             self.box.correct(value, BOX_NOISE * _scale(value))
         self.hits += 1
-        self.label, self.time, self.grid = int(seen.labels[row]), seen.time, seen.grid(row)
-        if seen.places is not None and seen.far is not None and np.isfinite(seen.places[row]).all():
-            self._move_to(seen.places[row], float(seen.far[row]))
-        if seen.looks is not None and np.isfinite(seen.looks[row]).all():
-            look = seen.looks[row] if self.look is None else self.look + NEW_LOOK * (seen.looks[row] - self.look)
+        self.label, self.time, self.grid = int(detections.labels[row]), detections.time, detections.grid(row)
+        if detections.places is not None and detections.far is not None and np.isfinite(detections.places[row]).all():
+            self._move_to(detections.places[row], float(detections.far[row]))
+        if detections.looks is not None and np.isfinite(detections.looks[row]).all():
+            look = (
+                detections.looks[row]
+                if self.look is None
+                else self.look + NEW_LOOK * (detections.looks[row] - self.look)
+            )
             self.look = look / max(float(np.linalg.norm(look)), 1e-9)
 
     def _move_to(self, place: Float[np.ndarray, "3"], far: float) -> None:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from scenekit.errors import InputError
+from scenekit.io.clock import USUAL_RATE
 from scenekit.io.video.opening import Origin, opened, pyav
 from scenekit.io.video.timeline import FrameIndex, Place, Timeline
 
@@ -28,9 +29,6 @@ BY_ORDER = ("avi",)
 
 MICROSECONDS = 1_000_000
 """Units of FFmpeg's own clock in a second."""
-
-USUAL_STEP = 1 / 25
-"""Seconds between two frames of a stream that says nothing about them."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Decoder:
         self.container: InputContainer | None = None
         self._packets: Iterator[Packet[VideoStream]] = iter(())
         self._connect()
-        step = float(1 / self.facts.rate) if self.facts.rate else USUAL_STEP
+        step = float(1 / self.facts.rate) if self.facts.rate else 1 / USUAL_RATE
         self.timeline = Timeline(self.facts.unit, step, self.facts.start, self.facts.by_order)
         if self.timeline.by_order and (index := self.number_frames()) is not None:
             self.timeline.origin = index.stamps[0]

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from scenekit.errors import InputError, listed, repr_of
+from scenekit.io.clock import USUAL_RATE
 from scenekit.io.files import draft_beside, path_named, unwritable
 from scenekit.io.images import read_image, rounded
 from scenekit.io.video.opening import pyav
@@ -37,9 +38,6 @@ OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "
 
 UNIT = Fraction(1, 60_000)
 """Seconds of a unit of the timestamps; 24, 25, 29.97, 30, 50 and 60 images a second are whole numbers of it."""
-
-USUAL_RATE = 25.0
-"""Images a second, where the caller does not say."""
 
 BT709 = 1
 """The matrix of colors that players assume for all but small videos; it is named in the file."""

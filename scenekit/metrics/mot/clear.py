@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
+from jaxtyping import Float, Int
 
-from scenekit.metrics.mot.sequence import LEAST, Sequence
-
-THRESHOLD = 0.5
-"""Least similarity of a match."""
+from scenekit.metrics.mot.matching import matched
+from scenekit.metrics.mot.sequence import Sequence
 
 KEPT = 1000.0
 """How much more a match counts that goes on from the frame before: more than the similarities of all others."""
@@ -126,15 +123,12 @@ class _Progress:
         if not len(targets) or not len(predictions):
             return 0.0
         goes_on = predictions == self.before[targets][:, None]
-        score = np.where(similarity < THRESHOLD - LEAST, 0.0, KEPT * goes_on + similarity)
-        rows, columns = linear_sum_assignment(score, maximize=True)
-        kept: Bool[np.ndarray, " _"] = score[rows, columns] > LEAST
-        rows, columns = rows[kept], columns[kept]
-        owner, found = targets[rows], predictions[columns]
-        self.switches += int(((self.last[owner] >= 0) & (self.last[owner] != found)).sum())
+        rows, columns = matched(similarity, KEPT * goes_on)
+        owner, match = targets[rows], predictions[columns]
+        self.switches += int(((self.last[owner] >= 0) & (self.last[owner] != match)).sum())
         self.starts[owner] += self.before[owner] < 0
         self.matched[owner] += 1
-        self.last[owner] = found
+        self.last[owner] = match
         self.before[:] = -1
-        self.before[owner] = found
+        self.before[owner] = match
         return float(similarity[rows, columns].sum())

@@ -78,9 +78,9 @@ def score_mot_files(
         files = _paired_files(targets, prediction, ground_truth, noted)
         scores = {name: TrackingScores() for name in scored}
         for sequence in progress(list(files)):
-            known, found, length = _read(files[sequence], format)
+            pair = _read(files[sequence], format)
             for name, number in scored.items():
-                part = _sequence(known, found, format, number, sequence, length, files[sequence].predictions, noted)
+                part = _sequence(*pair, format, number, sequence, files[sequence].predictions, noted)
                 scores[name].update(sequence, part)
         results = {name: {**own.sequences(), "combined": own.result()} for name, own in scores.items()}
         for name, rows in results.items():
@@ -136,15 +136,15 @@ def _paired_files(targets: Mapping[str, Path], folder: Path, ground_truth: Path,
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of predictions; there is no such folder")
     paths = [*folder.glob("*.txt")] or [*(folder / "data").glob("*.txt")]
-    found = {path.stem: path for path in paths}
-    if missing := sorted(targets.keys() - found.keys()):
+    predictions = {path.stem: path for path in paths}
+    if missing := sorted(targets.keys() - predictions.keys()):
         raise InputError(
             f"{folder} has no {missing[0]}.txt ({len(missing)} of {len(targets)} sequences are missing); a sequence"
             " without tracks has an empty file"
         )
-    for name in sorted(found.keys() - targets.keys()):
-        notes.add(found[name], f"is left out: {ground_truth} has no such sequence")
-    return {name: _Files(name, path, found[name], _length_of(path)) for name, path in targets.items()}
+    for name in sorted(predictions.keys() - targets.keys()):
+        notes.add(predictions[name], f"is left out: {ground_truth} has no such sequence")
+    return {name: _Files(name, path, predictions[name], _length_of(path)) for name, path in targets.items()}
 
 
 def _length_of(targets: Path) -> int | None:
@@ -185,10 +185,10 @@ def _objects(path: Path, format: TrackFormat, length: int | None) -> MotObjects:
 def _sequence(
     targets: MotObjects,
     predictions: MotObjects,
+    length: int,
     format: TrackFormat,
     number: str | int,
     name: str,
-    length: int,
     path: Path,
     notes: Notes,
 ) -> Sequence:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from scenekit.metrics.mot.clear import THRESHOLD
+from scenekit.metrics.mot.matching import THRESHOLD
 from scenekit.metrics.mot.sequence import Sequence
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from scenekit.errors import InputError, nearest
 from scenekit.metrics.common import box_iou
-from scenekit.metrics.mot.clear import THRESHOLD
+from scenekit.metrics.mot.matching import matched
 from scenekit.metrics.mot.sequence import LEAST, MotObjects, Sequence
 
 MOT_CLASSES = (
@@ -58,7 +57,7 @@ class Rules:
     """Targets that are matched with predictions at all."""
     counts: Bool[np.ndarray, " M"]
     """Those of them that the metrics measure."""
-    excuses: Bool[np.ndarray, " M"]
+    ignored: Bool[np.ndarray, " M"]
     """Those of them whose matched predictions are left out."""
     region: Bool[np.ndarray, " M"]
     """Regions in which predictions without a target are left out."""
@@ -84,9 +83,9 @@ def mot_challenge_rules(targets: MotObjects, number: int = PEDESTRIAN, vehicles:
     distractors = [MOT_CLASSES.index(name) + 1 for name in names] if number == PEDESTRIAN else []
     considered = np.ones(len(targets), dtype=bool) if targets.considered is None else targets.considered != 0
     own = (targets.classes == number) | (targets.classes < 1)
-    excuses = np.isin(targets.classes, distractors)
+    ignored = np.isin(targets.classes, distractors)
     nothing = np.zeros(len(targets), dtype=bool)
-    return Rules(takes_part=~nothing, counts=own & considered, excuses=excuses, region=nothing)
+    return Rules(takes_part=~nothing, counts=own & considered, ignored=ignored, region=nothing)
 
 
 def kitti_rules(targets: MotObjects, name: str) -> Rules:
@@ -114,8 +113,8 @@ def kitti_rules(targets: MotObjects, name: str) -> Rules:
     own, look_alike, tracked = classes == name, np.isin(classes, KITTI_LOOK_ALIKE[name]), targets.ids >= 0
     hidden = (np.trunc(targets.occluded) > MOST_OCCLUDED) | (np.trunc(targets.truncated) > MOST_TRUNCATED)
     takes_part = (own | look_alike) & tracked
-    excuses = takes_part & (look_alike | hidden)
-    return Rules(takes_part, takes_part & ~excuses, excuses, classes == DONT_CARE, float(MIN_HEIGHT))
+    ignored = takes_part & (look_alike | hidden)
+    return Rules(takes_part, takes_part & ~ignored, ignored, classes == DONT_CARE, float(MIN_HEIGHT))
 
 
 def paired(targets: MotObjects, predictions: MotObjects, rules: Rules, length: int) -> Sequence:
@@ -135,34 +134,31 @@ def paired(targets: MotObjects, predictions: MotObjects, rules: Rules, length: i
     similarities: list[Float[np.ndarray, "_ _"]] = []
     rows = np.flatnonzero(rules.takes_part), np.flatnonzero(rules.region)
     own, regions = (targets[chosen].by_frame(length) for chosen in rows)
-    for within, areas, found in zip(own, regions, predictions.by_frame(length), strict=True):
+    for within, areas, those in zip(own, regions, predictions.by_frame(length), strict=True):
         owners, areas = rows[0][within], rows[1][areas]
-        iou = box_iou(targets.boxes[owners], predictions.boxes[found])
-        valid = _not_excused(iou, rules.excuses[owners], predictions.boxes[found], targets.boxes[areas], rules)
+        iou = box_iou(targets.boxes[owners], predictions.boxes[those])
+        valid = _not_ignored(iou, rules.ignored[owners], predictions.boxes[those], targets.boxes[areas], rules)
         counts = rules.counts[owners]
         kept[0].append(targets.ids[owners][counts])
-        kept[1].append(predictions.ids[found][valid])
+        kept[1].append(predictions.ids[those][valid])
         similarities.append(iou[counts][:, valid])
     return Sequence.of(kept[0], kept[1], similarities)
 
 
-def _not_excused(
+def _not_ignored(
     iou: Float[np.ndarray, "G P"],
-    excuses: Bool[np.ndarray, " G"],
+    ignored: Bool[np.ndarray, " G"],
     boxes: Float[np.ndarray, "P 4"],
     regions: Float[np.ndarray, "_ 4"],
     rules: Rules,
 ) -> Bool[np.ndarray, " P"]:
     """Return which predictions of a frame count."""
-    score = np.where(iou < THRESHOLD - LEAST, 0.0, iou)
-    rows, columns = linear_sum_assignment(score, maximize=True)
-    close = score[rows, columns] > LEAST
-    rows, columns = rows[close], columns[close]
+    rows, columns = matched(iou)
     unmatched = np.ones(len(boxes), dtype=bool)
     unmatched[columns] = False
     low = boxes[:, 3] - boxes[:, 1] <= rules.min_height + LEAST
     left_out = unmatched & (low | (_share_within(boxes, regions) > MOST_WITHIN + LEAST).any(axis=1))
-    left_out[columns[excuses[rows]]] = True
+    left_out[columns[ignored[rows]]] = True
     valid: Bool[np.ndarray, " P"] = ~left_out
     return valid
 

@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from scenekit.errors import InputError
 from scenekit.io.files import write_atomically
+from scenekit.ops.poses import BODY
 from scenekit.visualization.palette import object_color
-from scenekit.world.frames import BODY
 from scenekit.world.map_graph import edges_of, node_of
 from scenekit.world.map_object import MapObject
 

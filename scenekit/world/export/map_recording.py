@@ -29,7 +29,7 @@ SECONDS = "time"
 
 def save_map_recording(world: World, path: str | Path, scenes: Sequence[Scene] = ()) -> None:
     """Write a map over time; see `World.save_recording`."""
-    shown = sorted(scenes, key=lambda scene: 0.0 if scene.moment is None else scene.moment.time)
+    shown = in_order(scenes)
     if shown and len(shown) != len(world.views):
         raise InputError(
             f"a recording shows each scene of the map or none, got {len(shown)} for {len(world.views)}; pass those that"
@@ -47,6 +47,12 @@ def save_map_recording(world: World, path: str | Path, scenes: Sequence[Scene] =
             if len(seen) != len(known):
                 stream.log(OBJECTS, boxes_of(rr, world, seen))
             known = seen
+
+
+def in_order(scenes: Sequence[Scene]) -> list[Scene]:
+    """Return scenes in the order of a map: by time, where one without a moment has the number of scenes before it."""
+    times = [float(n) if scene.moment is None else scene.moment.time for n, scene in enumerate(scenes)]
+    return [scenes[n] for n in sorted(range(len(scenes)), key=lambda n: times[n])]
 
 
 def set_times(stream: Any, number: int, view: View) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from scenekit.errors import InputError
 from scenekit.hooks import InputImage, registry
+from scenekit.model.modalities import InputValues
 from scenekit.structures import Camera, Geometry
 from scenekit_plugins.depth.maps import DepthOptions, read_depth, resized_depth
 from scenekit_plugins.depth.points import PointOptions, read_points
@@ -134,8 +135,7 @@ def test_points_of_files(tmp_path: Path) -> None:
     cloud = np.array([[0.1, 0.1, 2.0, 9.0]], dtype=np.float32)
     np.save(tmp_path / "scan.npy", cloud)
     cloud.tofile(tmp_path / "scan.bin")
-    for name in ("scan.npy", "scan.bin"):
-        assert points(tmp_path / name)[0, 2, 3] == 2.0
+    assert [float(points(tmp_path / name)[0, 2, 3]) for name in ("scan.npy", "scan.bin")] == [2.0, 2.0]
 
 
 def test_points_that_cannot_be(caplog: pytest.LogCaptureFixture) -> None:
@@ -145,10 +145,34 @@ def test_points_that_cannot_be(caplog: pytest.LogCaptureFixture) -> None:
             points(cloud, InputImage(SIZE, camera, "photo.png"))
     with pytest.raises(InputError, match=r"points are \[P, 3\] or wider \(x, y, z, ...\), got \[1, 2\]"):
         points(cloud[:, :2])
-    with pytest.raises(ValueError, match=r"expected a transform \[3 4\] or \[4 4\]"):
-        PointOptions(to_camera=np.eye(3))
     assert points(-cloud).isnan().all()
     assert "none of 1 points is in view; the prediction is that without them" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (np.eye(3), r"points_to_camera: expected a transform \[3 4\] or \[4 4\]"),
+        (np.diag([3.0, 3.0, 3.0, 1.0]), "of points_to_camera must be a rotation .* determinant 27"),
+        (np.eye(4) * 3, "the last row of points_to_camera must be 0 0 0 1"),
+        (np.diag([1.0, -1.0, 1.0, 1.0])[:3], "of points_to_camera must be a rotation .* determinant -1"),
+        (
+            np.array([[1, 0, 0, 0], [0, 1, 0, np.nan], [0, 0, 1, 0]]),
+            r"points: 'to_camera\.1\.3': input should be a finite number",
+        ),
+    ],
+    ids=["shape", "scale", "last row", "mirror", "nan"],
+)
+def test_transforms_of_points_are_rigid(matrix: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        InputValues.of({"points": np.ones((5, 3)), "points_to_camera": matrix})
+    assert "\n" not in str(caught.value)
+
+
+def test_points_that_are_not_finite_are_a_note(caplog: pytest.LogCaptureFixture) -> None:
+    assert points(np.full((5, 3), np.nan)).isnan().all()
+    assert "photo.png: none of 5 points is finite; the prediction is that without them" in caplog.text
+    assert "in view" not in caplog.text
 
 
 def test_points_and_maps_are_one_input() -> None:

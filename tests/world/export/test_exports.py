@@ -1,6 +1,7 @@
 """Maps in other programs, read back by these: Hydra's graph by spark-dsg, GLB by trimesh, recordings by rerun."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import trimesh
 
 import scenekit as sk
+from scenekit.world.export.map_recording import in_order
 from tests.world.posed import Thing, looking, scene_of
 
 CHAIR = Thing("chair", (3.0, 0.0, 0.45), (0.4, 0.9, 0.6), yaw=math.pi / 2, attributes=("red",))
@@ -97,6 +99,18 @@ def test_recordings_show_the_map_over_time(tmp_path: Path) -> None:
     assert len(found["/world/camera"]) == 2
     with pytest.raises(sk.InputError, match="each scene of the map or none, got 1 for 2"):
         world.save_recording(tmp_path / "map.rrd", [scene_of([CHAIR], FRONT)])
+
+
+def test_scenes_without_moments_keep_their_order() -> None:
+    """One without a moment has the number of scenes before it as its time: 0 s, 0.5 s, 2 s."""
+    scenes = [scene_of([CHAIR], FRONT, time) for time in (9.0, 0.5, 9.0)]
+    mixed = [scene if n == 1 else replace(scene, moment=None) for n, scene in enumerate(scenes)]
+    world = sk.World()
+    for scene in mixed:
+        world.add(scene, pose=FRONT)
+    assert [view.time for view in world.views] == [0.0, 0.5, 2.0]
+    assert all(one is other for one, other in zip(in_order(mixed), mixed, strict=True))
+    assert in_order(scenes)[0] is scenes[1], "as World.of sorts them"
 
 
 def test_names_of_files_are_checked(tmp_path: Path) -> None:
