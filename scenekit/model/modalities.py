@@ -27,8 +27,6 @@ from scenekit.structures.moments import VideoFrame
 
 _log = logging.getLogger(__name__)
 
-_log = logging.getLogger(__name__)
-
 Maps = Mapping[str, Float[Tensor, "_ _ _"]]
 """Maps of one image by modality, NaN where there is nothing."""
 
