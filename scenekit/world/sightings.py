@@ -33,10 +33,12 @@ Votes = Mapping[str, Mapping[str, float]]
 
 
 class Solid(NamedTuple):
-    """A mesh in the frame of its object, in metres."""
+    """A mesh in the frame of its object."""
 
     verts: Float[np.ndarray, "V 3"]
+    """Vertices, in metres."""
     faces: Int[np.ndarray, "F 3"]
+    """Vertex numbers of each face."""
 
 
 class Relation(NamedTuple):
