@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from scenekit.data.sample import Sample, Supervision
-from scenekit.errors import InputError, nearest
+from scenekit.errors import InputError
 from scenekit.keys import (
     AMODAL_MASKS,
     ATTRIBUTES,
@@ -39,15 +39,12 @@ from scenekit.structures.voxels import voxelize
 from scenekit_datasets.roots import cache_folder
 from scenekit_datasets.synthetic import vocabulary
 from scenekit_datasets.synthetic.cache import cached, cached_voxels
+from scenekit_datasets.synthetic.options import checked_keys, checked_length, checked_seed, checked_size
 from scenekit_datasets.synthetic.scene import SyntheticScene, generate
 from scenekit_datasets.synthetic.tracer import require_embree
 
 LENGTHS = {"train": 10_000, "val": 500, "test": 500}
 """Default number of scenes per split; only train may be longer."""
-
-SPLIT_SEEDS = {"val": 1, "test": 2}
-FIRST_TRAIN_SEED = 1000
-"""Train scenes have seeds from here on, so that they differ from those of val and test."""
 
 COCO_SIGMAS = (
     (0.026,) + (0.025,) * 2 + (0.035,) * 2 + (0.079,) * 2 + (0.072,) * 2 + (0.062,) * 2
@@ -124,10 +121,10 @@ class SyntheticDataset(Dataset[Sample]):
         single: bool = False,
     ) -> None:
         require_embree()
-        self.length = _checked_length(split, length)
-        self.seed = _checked_seed(split, seed)
-        self.size = _checked_size(size)
-        self.keys = _checked_keys(keys)
+        self.length = checked_length("scenes", LENGTHS, MOST_SCENES, split, length)
+        self.seed = checked_seed(split, seed)
+        self.size = checked_size(size)
+        self.keys = KEYS if keys is None else checked_keys("scenes", keys, (*KEYS, AMODAL_MASKS))
         if not 1 <= voxels <= 256:
             raise InputError(f"voxels, the cells along each side of a grid, must be from 1 to 256, got {voxels}")
         self.voxels, self.single = voxels, single
@@ -176,39 +173,6 @@ class SyntheticDataset(Dataset[Sample]):
 
 MOST_SCENES = 10**7
 """How many scenes the train split may have: the order in which they are drawn is kept in memory."""
-
-
-def _checked_length(split: str, length: int | None) -> int:
-    if split not in LENGTHS:
-        raise InputError(f"synthetic scenes have no split {split!r}{nearest(split, tuple(LENGTHS))}")
-    if length is None:
-        return LENGTHS[split]
-    most = MOST_SCENES if split == "train" else LENGTHS[split]
-    if not 1 <= length <= most:
-        raise InputError(f"length of the synthetic {split} split must be 1 to {most}, got {length}")
-    return length
-
-
-def _checked_seed(split: str, seed: int) -> int:
-    if seed < 0 or (split != "train" and seed):
-        raise InputError(f"seed must be 0 or more for train and is fixed for val and test, got {seed} for {split}")
-    return SPLIT_SEEDS.get(split, FIRST_TRAIN_SEED + seed)
-
-
-def _checked_size(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2 or not all(isinstance(side, int) and 32 <= side <= 4096 for side in size):
-        raise InputError(f"size must be (height, width), each a whole number from 32 to 4096, got {tuple(size)}")
-    return size[0], size[1]
-
-
-def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:
-    if names is None:
-        return KEYS
-    known = {key.name: key for key in (*KEYS, AMODAL_MASKS)}
-    for name in names:
-        if name not in known:
-            raise InputError(f"synthetic scenes have no labels {name!r}{nearest(name, tuple(known))}")
-    return tuple(known[name] for name in names)
 
 
 def to_scene(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Generic, TypeVar, overload
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from scenekit.data.clip import Clip
 from scenekit.data.sample import Sample, Supervision
-from scenekit.errors import InputError, nearest
-from scenekit.keys import MESHES, OBJECTS, PHRASES, VOXELS, Key
+from scenekit.errors import InputError
+from scenekit.keys import MESHES, OBJECTS, PHRASES, VOXELS
 from scenekit.scene import Scene
 from scenekit.structures import Captions
 from scenekit.structures.events import Events
@@ -24,14 +24,13 @@ from scenekit_datasets.synthetic.clips.cache import ClipNumber, StoredClip, open
 from scenekit_datasets.synthetic.clips.clip import FRAMES, RATE, SyntheticClip, SyntheticFrame
 from scenekit_datasets.synthetic.clips.plan import Change
 from scenekit_datasets.synthetic.dataset import (
-    FIRST_TRAIN_SEED,
     KEYS,
-    SPLIT_SEEDS,
     depth_of,
     synthetic_vocabulary,
     to_scene,
     voxels_of,
 )
+from scenekit_datasets.synthetic.options import checked_keys, checked_length, checked_seed, checked_size
 from scenekit_datasets.synthetic.tracer import require_embree
 
 LENGTHS = {"train": 1000, "val": 50, "test": 50}
@@ -78,9 +77,12 @@ class ClipDataset(Dataset[Clip]):
         visit: int = 0,
     ) -> None:
         require_embree()
-        self.length, self.seed = _checked_length(split, length), _checked_seed(split, seed)
+        self.length, self.seed = checked_length("clips", LENGTHS, MOST_CLIPS, split, length), checked_seed(split, seed)
         self.frames, self.rate = _checked_frames(frames, rate)
-        self.size, self.keys = _checked_size(size), _checked_keys(keys)
+        self.size, self.keys = (
+            checked_size(size),
+            CLIP_KEYS if keys is None else checked_keys("clips", keys, KEYS),
+        )
         if visit not in (0, 1):
             raise InputError(f"visit must be 0 or 1, got {visit}")
         self.split, self.still, self.visit = split, still, visit
@@ -239,23 +241,6 @@ def _events(stored: StoredClip) -> Events:
     return Events(spans.reshape(-1, 2), Captions(tuple(event.captions for event in stored.events)))
 
 
-def _checked_length(split: str, length: int | None) -> int:
-    if split not in LENGTHS:
-        raise InputError(f"synthetic clips have no split {split!r}{nearest(split, tuple(LENGTHS))}")
-    if length is None:
-        return LENGTHS[split]
-    most = MOST_CLIPS if split == "train" else LENGTHS[split]
-    if not 1 <= length <= most:
-        raise InputError(f"length of the synthetic clips' {split} split must be 1 to {most}, got {length}")
-    return length
-
-
-def _checked_seed(split: str, seed: int) -> int:
-    if seed < 0 or (split != "train" and seed):
-        raise InputError(f"seed must be 0 or more for train and is fixed for val and test, got {seed} for {split}")
-    return SPLIT_SEEDS.get(split, FIRST_TRAIN_SEED + seed)
-
-
 def _checked_frames(frames: int, rate: float) -> tuple[int, float]:
     if not 2 <= frames <= MOST_FRAMES:
         raise InputError(f"a clip must have 2 to {MOST_FRAMES} frames, got {frames}")
@@ -264,19 +249,3 @@ def _checked_frames(frames: int, rate: float) -> tuple[int, float]:
             f"frames / rate, the length of a clip, must be 2.5 to 60 seconds, got {frames} frames at {rate:g} a second"
         )
     return frames, float(rate)
-
-
-def _checked_size(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2 or not all(isinstance(side, int) and 32 <= side <= 4096 for side in size):
-        raise InputError(f"size must be (height, width), each a whole number from 32 to 4096, got {tuple(size)}")
-    return size[0], size[1]
-
-
-def _checked_keys(names: Sequence[str] | None) -> tuple[Key[Any, Any], ...]:
-    if names is None:
-        return CLIP_KEYS
-    known = {key.name: key for key in KEYS}
-    for name in names:
-        if name not in known:
-            raise InputError(f"synthetic clips have no labels {name!r}{nearest(name, tuple(known))}")
-    return tuple(known[name] for name in names)
