@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice
@@ -130,7 +131,6 @@ def evaluate(
     from scenekit.data.inputs import InputCount, modalities_named, with_inputs
     from scenekit.data.relabel import check_names
     from scenekit.data.skipping import MAX_SKIPPED, SkippedSamples, usable
-    from scenekit.evaluation.model_passes import ClipPass, Passes
     from scenekit.model.prediction import evaluating
 
     specs = modalities_named(inputs)
@@ -151,17 +151,7 @@ def evaluate(
             target = with_inputs(_ground_truth(sample, model.vocabulary, strict), specs)
             counted.add(target)
             with torch.no_grad(), evaluating(model):
-                if sample.frames and of_clips:
-                    whole = ClipPass(model, target, [measure.task for measure in of_clips]).scene
-                    for measure in of_clips:
-                        with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
-                            measure.update_clip(target, whole)
-                elif not sample.frames and (of_images or not measures):
-                    scene = target.scene
-                    passes = Passes(model, sample.image, asked, scene.camera, scene.path, target.id, target.inputs)
-                    for measure in of_images:
-                        with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
-                            measure.update(target, passes)
+                _measure(model, target, of_images, of_clips, asked)
             if on_sample is not None:
                 on_sample(done)
         skipped.report()
@@ -170,13 +160,40 @@ def evaluate(
             measures = [measure for measure in measures if measure.coverage.images]
         results: dict[str, dict[str, Any]] = {}
         for measure in measures:
-            with naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}"):
+            with _naming(model, measure):
                 results |= measure.results()
     for measure in measures:
         if remark := measure.coverage.remark(results[measure.task]):
             warn_once(_log, f"task {measure.task} {remark}")
     registry().notify("scenekit_evaluated", step=step, results=results, data=name)
     return results
+
+
+def _measure(
+    model: SceneModel,
+    sample: Sample,
+    of_images: Sequence[_Measure],
+    of_clips: Sequence[_Measure],
+    asked: Collection[str],
+) -> None:
+    """Predict one sample, and add it to what measures samples of its kind."""
+    from scenekit.evaluation.model_passes import ClipPass, Passes
+
+    if sample.frames and of_clips:
+        whole = ClipPass(model, sample, [measure.task for measure in of_clips]).scene
+        for measure in of_clips:
+            with _naming(model, measure):
+                measure.update_clip(sample, whole)
+    elif not sample.frames and (of_images or not of_clips):
+        scene = sample.scene
+        passes = Passes(model, sample.image, asked, scene.camera, scene.path, sample.id, sample.inputs)
+        for measure in of_images:
+            with _naming(model, measure):
+                measure.update(sample, passes)
+
+
+def _naming(model: SceneModel, measure: _Measure) -> AbstractContextManager[None]:
+    return naming_plugin(model.specs.get(measure.task), f"in the evaluator of {measure.task!r}")
 
 
 @dataclass(frozen=True, eq=False)

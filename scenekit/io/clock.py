@@ -11,7 +11,7 @@ USUAL_RATE = 25.0
 
 @dataclass
 class ForwardClock:
-    """The times of a stream whose stamps may repeat or go back: there its clock goes on from the image before."""
+    """The times of a stream whose stamps may repeat or go back: there its clock continues after the image before."""
 
     step: float
     """Seconds from the image before to one that is not later by its stamp."""

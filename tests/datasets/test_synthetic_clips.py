@@ -91,7 +91,7 @@ GOLDEN = ["2901e7d302cf973c", "ecaf3186cfdbc9b3", "2f65f2e38729948d"]
 
 
 def test_clips_stay_as_they_are(plans):
-    """Whoever changes what a clip shows increases VERSION, and these."""
+    """A change of what a clip shows increases VERSION, and changes these."""
     assert [fingerprint(planned) for planned in plans[:3]] == GOLDEN
 
 

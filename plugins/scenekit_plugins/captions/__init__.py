@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 
 from scenekit.detection import DetectorConfig, region_stream, stream_options
-from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import CAPTIONS, PHRASE_CAPTIONS, PHRASE_PROPOSALS, PHRASES
 from scenekit.metrics.dense_captions.language import language_score
@@ -22,8 +21,12 @@ from scenekit_plugins.captions.config import CaptionConfig
 from scenekit_plugins.captions.draw import draw_captions
 from scenekit_plugins.captions.evaluator import CaptionEvaluator
 from scenekit_plugins.captions.head import CaptionHead, described_keys
+from scenekit_plugins.texts.learning import fitted, with_flips
 from scenekit_plugins.texts.pretrained import architecture
-from scenekit_plugins.texts.tokenizer import grown, trained
+
+NO_CAPTIONS = (
+    "captions: the training data has no captions; add data with phrase_captions or captions, or leave the task out"
+)
 
 
 def stages(core: Core, config: CaptionConfig) -> Sequence[Provider]:
@@ -86,12 +89,7 @@ def prepared(config: CaptionConfig, scenes: Iterable[Scene]) -> CaptionConfig:
         InputError: If the data has no captions, or a pretrained tokenizer or decoder cannot be loaded.
     """
     tokenizer, transformer = config.tokenizer, config.transformer
-    if tokenizer.stored is None:
-        texts = () if tokenizer.name is not None else _some(texts_of(scenes))
-        tokenizer = tokenizer.model_copy(update={"stored": trained(tokenizer, texts)})
-    elif tokenizer.grow:
-        more = grown(tokenizer.stored, tokenizer, _some(texts_of(scenes)))
-        tokenizer = tokenizer.model_copy(update={"stored": more})
+    tokenizer = fitted(tokenizer, texts_of(scenes), NO_CAPTIONS)
     if config.decoder == "transformer" and transformer.weights is not None and transformer.network is None:
         transformer = transformer.model_copy(update={"network": architecture(transformer.weights)})
     return config.model_copy(update={"tokenizer": tokenizer, "transformer": transformer})
@@ -107,23 +105,7 @@ def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:
         The texts.
     """
     for scene in scenes:
-        for key in (PHRASE_CAPTIONS, CAPTIONS):
-            for text in (text for texts in (scene[key].texts if key in scene else ()) for text in texts):
-                yield text
-                if (mirrored := scene.vocabulary.mirror_text(text)) != text:
-                    yield mirrored
-
-
-def _some(texts: Iterator[str]) -> Iterator[str]:
-    """Yield the same texts; raise InputError if there are none."""
-    first = next(texts, None)
-    if first is None:
-        raise InputError(
-            "captions: the training data has no captions; add data with phrase_captions or captions, or leave the task "
-            "out"
-        )
-    yield first
-    yield from texts
+        yield from with_flips((scene[key].texts for key in (PHRASE_CAPTIONS, CAPTIONS) if key in scene), scene)
 
 
 @hookimpl

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from scenekit.errors import InputError
 from scenekit.hooks import TaskSpec, hookimpl
 from scenekit.keys import EVENTS
 from scenekit.metrics.dense_captions.language import language_score
@@ -22,7 +21,9 @@ from scenekit_plugins.events.config import EventConfig
 from scenekit_plugins.events.draw import draw_events
 from scenekit_plugins.events.evaluator import EventEvaluator
 from scenekit_plugins.events.head import EventHead
-from scenekit_plugins.texts.tokenizer import grown, trained
+from scenekit_plugins.texts.learning import fitted, with_flips
+
+NO_EVENTS = "the training data has no described events; add clips with events, or leave the task out"
 
 
 def stages(core: Core, config: EventConfig) -> Sequence[Provider]:
@@ -68,14 +69,8 @@ def prepared(config: EventConfig, scenes: Iterable[Scene]) -> EventConfig:
     Raises:
         InputError: If the data has no events, or a pretrained tokenizer cannot be loaded.
     """
-    tokenizer = config.tokenizer
-    if tokenizer.stored is None:
-        stored = trained(tokenizer, () if tokenizer.name is not None else _some(texts_of(scenes)))
-    elif tokenizer.grow:
-        stored = grown(tokenizer.stored, tokenizer, _some(texts_of(scenes)))
-    else:
-        return config
-    return config.model_copy(update={"tokenizer": tokenizer.model_copy(update={"stored": stored})})
+    tokenizer = fitted(config.tokenizer, texts_of(scenes), NO_EVENTS)
+    return config if tokenizer is config.tokenizer else config.model_copy(update={"tokenizer": tokenizer})
 
 
 def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:
@@ -88,19 +83,7 @@ def texts_of(scenes: Iterable[Scene]) -> Iterator[str]:
         The texts.
     """
     for scene in scenes:
-        for text in (text for texts in (scene[EVENTS].captions.texts if EVENTS in scene else ()) for text in texts):
-            yield text
-            if (mirrored := scene.vocabulary.mirror_text(text)) != text:
-                yield mirrored
-
-
-def _some(texts: Iterator[str]) -> Iterator[str]:
-    """Yield the same texts; raise InputError if there are none."""
-    first = next(texts, None)
-    if first is None:
-        raise InputError("the training data has no described events; add clips with events, or leave the task out")
-    yield first
-    yield from texts
+        yield from with_flips([scene[EVENTS].captions.texts] if EVENTS in scene else (), scene)
 
 
 @hookimpl

@@ -15,7 +15,7 @@ from scenekit.metrics.mot.matching import matched
 from scenekit.metrics.mot.sequence import Sequence
 
 KEPT = 1000.0
-"""How much more a match counts that goes on from the frame before: more than the similarities of all others."""
+"""How much more a match counts that continues one of the frame before: more than the similarities of all others."""
 
 MOSTLY, PARTLY = 0.8, 0.2
 """Shares of its frames in which a target must be matched: above the first it is mostly tracked, below the second
