@@ -9,8 +9,6 @@ KEY := $(shell { cat pyproject.toml constraints.txt; pwd; $(or $(PYTHON),false) 
 READY := $(VENV)/ready-$(KEY)
 DOCS_READY := $(VENV)/docs-$(KEY)
 WORKERS ?= 2
-# In a process in which hundreds of other tests ran, waiting for its child ends with SIGSEGV; the cause is not known yet.
-ALONE := tests/weights/test_hub.py::test_by_the_environment
 # Bytecode is kept whatever the environment asks for: dozens of tests and notebooks start a process each.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,8 +18,7 @@ demo: $(READY)
 	$(BIN)/scenekit demo --out demo $(if $(IMAGE),--image "$(IMAGE)")
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --deselect $(ALONE)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ALONE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 docs: $(DOCS_READY)
 	rm -rf docs/_build

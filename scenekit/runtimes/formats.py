@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from scenekit.runtimes.quantization import quantize_onnx
 from scenekit.runtimes.running import Runner
 
 if TYPE_CHECKING:
+    from openvino import Core
     from torch.export import ExportedProgram
 
 OPSET = 20
@@ -115,6 +117,19 @@ def write_openvino(program: ExportedProgram, path: Path) -> None:
         raise OSError(f"OpenVINO does not write it: {one_line(error)}") from error
 
 
+@cache
+def openvino_core() -> Core:
+    """Make the one core of OpenVINO that this process has.
+
+    The CPU plugin of each core gives the thread a stack of its own for signals (for AMX) and later puts back the one
+    that it found. Of two cores, the one closed last puts back the stack that the other has freed, and the next signal
+    with a handler, that of a child that ends as well, would kill the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def open_openvino(path: Path) -> Runner:
     """Open a file of `write_openvino`.
 
@@ -124,10 +139,8 @@ def open_openvino(path: Path) -> Runner:
     Returns:
         What runs it on the CPU.
     """
-    import openvino
-
     options = {"INFERENCE_NUM_THREADS": threads(), "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(path, "CPU", options)
+    compiled = openvino_core().compile_model(path, "CPU", options)
     lock = Lock()  # all calls share one request, which fails while another thread uses it
 
     def run(tensors: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -200,6 +202,28 @@ def test_several_threads_run_a_network_of_openvino(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: run([values])[0], range(40)))
     assert all(torch.equal(result, results[0]) for result in results)
+
+
+A_SIGNAL_LATER = """
+import faulthandler, signal, sys
+from pathlib import Path
+from scenekit.runtimes.formats import open_openvino
+faulthandler.enable()  # a stack of its own for signals, as under pytest
+path = Path(sys.argv[1])
+first, second = open_openvino(path), open_openvino(path)
+del first
+del second
+signal.signal(signal.SIGCHLD, lambda *_: print("alive"))  # as torch's loaders with workers do
+signal.raise_signal(signal.SIGCHLD)
+"""
+
+
+def test_networks_of_openvino_leave_signals_alone(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra `export` is not installed")
+    write_openvino(torch.export.export(nn.Linear(2, 2).eval(), (torch.rand(1, 2),)), tmp_path / "net.xml")
+    command = [sys.executable, "-c", A_SIGNAL_LATER, str(tmp_path / "net.xml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
 
 
 class OfRows(nn.Module):
