@@ -36,7 +36,7 @@ def stages(core: Core, config: EventConfig) -> Sequence[Provider]:
     Returns:
         The stage.
     """
-    return (FrameCells(core, config.level, (config.rows, config.columns)),)
+    return (FrameCells(core, config.level, (config.rows, config.columns), config.parts),)
 
 
 def configured(spec: TaskSpec, config: EventConfig) -> TaskSpec:

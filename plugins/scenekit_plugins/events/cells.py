@@ -21,7 +21,20 @@ from scenekit.structures import FeaturePyramid, ImageBatch
 EVENT_CELLS: Key[Any, Any] = Key("event_cells", doc="a grid of cells of each frame [B G D]", shape=("B", "G", "D"))
 
 COLORS = 9
-"""Numbers of a cell beside the features: the mean, the least and the largest of each channel of the pixels."""
+"""Numbers of a part beside the features: the mean, the least and the largest of each channel of the pixels."""
+
+
+def numbers(channels: int, parts: int) -> int:
+    """Return how many numbers a cell has.
+
+    Args:
+        channels: Those of the pyramid.
+        parts: Rows and columns of the parts of a cell.
+
+    Returns:
+        The number.
+    """
+    return (channels + COLORS) * parts**2
 
 
 class FrameCells(Provider):
@@ -31,15 +44,17 @@ class FrameCells(Provider):
         core: Channels and levels of the pyramid.
         level: The level of the pyramid.
         grid: Rows and columns.
+        parts: Rows and columns of the parts of a cell.
     """
 
     name = "event_cells"
     requires = (IMAGES, FEATURES)
     provides = (EVENT_CELLS,)
 
-    def __init__(self, core: Core, level: int, grid: tuple[int, int]) -> None:
+    def __init__(self, core: Core, level: int, grid: tuple[int, int], parts: int = 1) -> None:
         super().__init__()
-        self.level, self.grid = min(level, len(core.strides) - 1), grid
+        self.level, self.parts = min(level, len(core.strides) - 1), parts
+        self.grid = (grid[0] * parts, grid[1] * parts)
 
     def forward(self, board: Board, targets: Targets | None = None) -> dict[str, Tensor]:
         images: ImageBatch = board[IMAGES]
@@ -57,4 +72,4 @@ class FrameCells(Provider):
         pooled = F.adaptive_avg_pool2d(maps[index, :, :h, :w], self.grid)
         mean, most = F.adaptive_avg_pool2d(pixels, self.grid), F.adaptive_max_pool2d(pixels, self.grid)
         least = -F.adaptive_max_pool2d(-pixels, self.grid)
-        return torch.cat((pooled, mean, least, most))
+        return F.pixel_unshuffle(torch.cat((pooled, mean, least, most)), self.parts)

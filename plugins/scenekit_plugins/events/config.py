@@ -21,6 +21,10 @@ class EventConfig(Config):
     """Rows of the grid."""
     columns: int = Field(default=8, ge=1)
     """Columns of the grid."""
+    parts: int = Field(default=2, ge=1)
+    """Each cell has what is pooled from its parts, so many rows and columns of them."""
+    rate: float = Field(default=4.0, gt=0)
+    """Frames in a second that are looked at; of a video with more the others are left out."""
     width: int = Field(default=128, ge=4)
     """Width of all layers."""
     heads: int = Field(default=4, ge=1, le=64)
@@ -31,6 +35,8 @@ class EventConfig(Config):
     """Seconds from slots to the next ones."""
     slots: int = Field(default=3, ge=1)
     """Slots at one time: so many events may have nearly the same middle."""
+    moments: int = Field(default=8, ge=2)
+    """Moments of an event, from its start to its end, whose cells the decoder of texts looks at."""
     window: float = Field(default=20.0, gt=0)
     """Longest clip that is looked at as a whole, in seconds; longer ones in windows of it, each half over the next."""
     dropout: float = Field(default=0.1, ge=0, lt=1)

@@ -19,16 +19,23 @@ from scenekit.model.head import Core, Head
 from scenekit.model.targets import Targets
 from scenekit.ops.losses import safe_mean
 from scenekit.structures import Captions, Events, ImageBatch
-from scenekit_plugins.events.cells import COLORS, EVENT_CELLS
+from scenekit_plugins.events.cells import EVENT_CELLS, numbers
 from scenekit_plugins.events.config import EventConfig
+from scenekit_plugins.events.decoder import AttendingDecoder
 from scenekit_plugins.events.matching import NEARLY, matched, span_iou
 from scenekit_plugins.events.network import EventNetwork, Sight
 from scenekit_plugins.texts.decoder import GeneratedTokens, teacher_forcing
-from scenekit_plugins.texts.lstm import LstmDecoder
 from scenekit_plugins.texts.tokenizer import CaptionTokenizer, of_names
 
 Windows = list[tuple[int, slice]]
 """Clip and frames of each window."""
+
+
+EARLY = 0.1
+"""Part of a step by which a frame may be early."""
+
+Described = tuple[Float[Tensor, "N DD"], Float[Tensor, "N P D"]]
+"""Features of events, and the cells that their texts look at."""
 
 
 class EventHead(Head[tuple[Windows, Sight], list[Events]]):
@@ -38,8 +45,8 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         super().__init__()
         self.config = config
         self.tokenizer = CaptionTokenizer(config.tokenizer.stored or of_names(core.vocabulary))
-        self.network = EventNetwork(core.channels + COLORS, config.rows * config.columns, config)
-        self.decoder = LstmDecoder(2 * config.width, self.tokenizer, config.lstm)
+        self.network = EventNetwork(numbers(core.channels, config.parts), config)
+        self.decoder = AttendingDecoder(2 * config.width, config.width, self.tokenizer, config.lstm, config.heads)
         self.axis_names = {f"decoder.{name}": axes for name, axes in self.decoder.axis_names.items()}
 
     def forward(self, board: Board) -> tuple[Windows, Sight]:
@@ -47,7 +54,8 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         cells: Float[Tensor, "B G C"] = board[EVENT_CELLS]
         parts = windows(board.images, self.config.window)
         times = frame_times(board.images, cells)
-        return parts, self.network([cells[part] for _, part in parts], [times[part] for _, part in parts])
+        rows = [part.start + thinned(times[part], self.config.rate) for _, part in parts]
+        return parts, self.network([cells[row] for row in rows], [times[row] for row in rows])
 
     def loss(self, raw: tuple[Windows, Sight], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute the losses of scores, spans and texts; means over slots, events and tokens.
@@ -70,11 +78,11 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         clips, slots = torch.tensor([row[:2] for row in rows], device=times.device).unbind(dim=1)
         spans = torch.stack([_events(groups, row).spans[event] for row, _, event in rows]).to(times)
         texts = [_events(groups, row).captions.texts[event] for row, _, event in rows]
-        features = self.network.described(sight, clips, sight.slots[clips, slots], spans)
+        described = self.network.described(sight, clips, sight.slots[clips, slots], spans)
         return {
             "score": score,
             "span": _span_loss(sight.spans[clips, slots], spans),
-            "text": self._text_loss(features, texts),
+            "text": self._text_loss(described, texts),
         }
 
     def _score_loss(
@@ -126,14 +134,15 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         own = events[inside]
         return Events(own.spans - start, own.captions)
 
-    def _text_loss(self, features: Float[Tensor, "M DD"], texts: Sequence[Sequence[str]]) -> Tensor:
+    def _text_loss(self, described: Described, texts: Sequence[Sequence[str]]) -> Tensor:
         """Compute the cross-entropy of each token of all references, given the ones before it."""
         encoded = [[tokens for tokens in map(self.tokenizer.encode, group) if tokens] for group in texts]
         places = [place for place, group in enumerate(encoded) for _ in group]
         if not places:
-            return features.sum() * 0.0 + torch.stack([p.sum() for p in self.decoder.parameters()]).sum() * 0.0
+            return described[0].sum() * 0.0 + torch.stack([p.sum() for p in self.decoder.parameters()]).sum() * 0.0
         forced = teacher_forcing(self.tokenizer, [t for group in encoded for t in group], self.config.max_tokens)
-        start = self.decoder.encode(features[places][:, :, None, None])
+        features, cells = described
+        start = self.decoder.encode(features[:, :, None, None], cells)[places]
         log_probs = self.decoder(start, forced.inputs.to(features.device))
         target = forced.targets.to(features.device).flatten()
         return safe_mean(F.nll_loss(log_probs.flatten(0, 1)[target >= 0], target[target >= 0], reduction="none"))
@@ -160,13 +169,14 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         rows, places = best.values.isfinite().nonzero(as_tuple=True)
         return rows, best.indices[rows, places]
 
-    def _generated(self, features: Float[Tensor, "N DD"]) -> GeneratedTokens:
+    def _generated(self, described: Described) -> GeneratedTokens:
+        features, cells = described
         if len(features) == 0:
             empty = features.new_zeros((0, 0))
             return GeneratedTokens(empty.long(), empty)
         generator = torch.Generator().manual_seed(self.config.search.seed)
         uniform = torch.rand(len(features), self.config.max_tokens, generator=generator).to(features.device)
-        encoded = self.decoder.encode(features[:, :, None, None])
+        encoded = self.decoder.encode(features[:, :, None, None], cells)
         return self.decoder.generate(encoded, self.config.max_tokens, self.config.search, uniform)
 
     def _of_clip(
@@ -188,6 +198,22 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         kept = kept[clipped[kept, 0].argsort(stable=True)]
         captions = self.captions(GeneratedTokens(generated.tokens[rows[kept]], generated.log_probs[rows[kept]]))
         return Events(clipped[kept].float().cpu(), captions, scores[rows[kept]].detach().float().cpu())
+
+    def texts_of(self, sight: Sight, window: int, spans: Float[Tensor, "E 2"]) -> Captions:
+        """Describe spans of a window, such as those of another detector of events.
+
+        Args:
+            sight: What the network makes of the windows.
+            window: The window.
+            spans: Start and end, in seconds from the first frame of the window.
+
+        Returns:
+            A text for each span.
+        """
+        used = sight.used[window]
+        near = span_iou(spans, sight.spans[window]).masked_fill(~used, -torch.inf).argmax(dim=1)
+        rows = torch.full_like(near, window)
+        return self.captions(self._generated(self.network.described(sight, rows, sight.slots[window, near], spans)))
 
     def captions(self, generated: GeneratedTokens) -> Captions:
         """Convert tokens to texts.
@@ -224,6 +250,20 @@ def windows(images: ImageBatch, seconds: float) -> Windows:
             middle = clip.times[start] + seconds / 2
             start = max(start + 1, next((row for row in range(start, stop) if clip.times[row] >= middle), stop))
     return parts
+
+
+def thinned(times: Float[Tensor, " f"], rate: float) -> Int[Tensor, " N"]:
+    """Return which frames the network looks at: the first one in each step of time.
+
+    Args:
+        times: Seconds of the frames.
+        rate: Steps in a second.
+
+    Returns:
+        Rows in order; always the first.
+    """
+    steps = ((times - times[0]) * rate + EARLY).floor()
+    return torch.cat((torch.ones_like(steps[:1], dtype=torch.bool), steps.diff() > 0)).nonzero()[:, 0]
 
 
 def frame_times(images: ImageBatch, like: Tensor) -> Float[Tensor, " B"]:

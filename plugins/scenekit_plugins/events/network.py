@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scenekit_plugins.events.cells import COLORS
 from scenekit_plugins.events.config import EventConfig
 
 SPREADS = (0.3, 1.0, 3.0, 10.0)
@@ -25,6 +27,12 @@ LENGTH = 1.5
 
 PERIODS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Seconds of the waves that tell times apart."""
+
+CONTRAST = 2.0
+"""What normalized pixels are multiplied by: they vary less than features."""
+
+REACH = 5
+"""Frames that a convolution along time covers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,19 +118,22 @@ class Layer(nn.Module):
 class EventNetwork(nn.Module):
     """From cells of frames to slots with spans, and to the features of spans that are described."""
 
-    def __init__(self, inputs: int, cells: int, config: EventConfig) -> None:
+    def __init__(self, inputs: int, config: EventConfig) -> None:
         super().__init__()
         width = config.width
         self.config = config
-        self.cells = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, width))
-        self.place = nn.Parameter(0.02 * torch.randn(cells, width))
+        self.colors = COLORS * config.parts**2
+        self.inputs_norm, self.cells = nn.LayerNorm(inputs - self.colors), nn.Linear(inputs, width)
+        self.place = nn.Parameter(0.02 * torch.randn(config.rows * config.columns, width))
         self.time = nn.Linear(2 * len(PERIODS), width)
-        self.motion = nn.ModuleList(_along_time(width) for _ in range(2))
+        self.motion = nn.ModuleList(Motion(width, (config.rows, config.columns)) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.slot = nn.Parameter(0.5 * torch.randn(config.slots, width))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.score, self.span = nn.Linear(width, 1), nn.Linear(width, 2)
+        self.moment = nn.Parameter(0.02 * torch.randn(config.moments, width))
         self.describing = Attention(width, config.heads, config.dropout)
+        self.memory_norm = nn.LayerNorm(width)
         self.describe_norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         nn.init.constant_(self.score.bias, -2.0)
         nn.init.zeros_(self.span.weight)
@@ -150,11 +161,11 @@ class EventNetwork(nn.Module):
         self, cells: Float[Tensor, "K F G C"], times: Float[Tensor, "K F"], there: Bool[Tensor, "K F"]
     ) -> Float[Tensor, "K F G D"]:
         """Return features of cells that know what moves: convolutions along time, in each cell by itself."""
-        x = self.cells(cells) + self.place
+        features, colors = cells[..., : -self.colors], cells[..., -self.colors :]  # colors keep their values
+        x = self.cells(torch.cat((self.inputs_norm(features), CONTRAST * colors), dim=-1)) + self.place
         known = there[:, :, None, None]
-        for norm, conv in zip(self.norms, self.motion, strict=True):
-            y = (norm(x) * known).permute(0, 2, 3, 1).flatten(0, 1)  # K G, D, F
-            x = x + conv(y).unflatten(0, (len(x), -1)).permute(0, 3, 1, 2)
+        for norm, motion in zip(self.norms, self.motion, strict=True):
+            x = x + motion(norm(x) * known)
         out: Tensor = (x + self.time(waves(times))[:, :, None]) * known
         return out
 
@@ -168,28 +179,48 @@ class EventNetwork(nn.Module):
     def described(
         self,
         sight: Sight,
-        clips: Tensor,
+        clips: Int[Tensor, " N"],
         slots: Float[Tensor, "N D"],
         spans: Float[Tensor, "N 2"],
-    ) -> Float[Tensor, "N DD"]:
-        """Return features to describe events from: those of the slots, then what these see within the spans."""
-        times, there = sight.times[clips], sight.there[clips]
-        outside = torch.maximum(spans[:, :1] - times, times - spans[:, 1:]).clamp(min=0)
-        nearest = outside.masked_fill(~there, torch.inf).amin(dim=1, keepdim=True)
-        within = there & (outside <= torch.maximum(nearest, nearest.new_tensor(1e-6)))
-        away = 0.5 * (spans.sum(dim=1, keepdim=True)) - times
-        seen = self.describing(slots[:, None], sight.memory[clips], away[:, None], within[:, None])[:, 0]
-        return torch.cat([norm(part) for norm, part in zip(self.describe_norms, (slots, seen), strict=True)], dim=1)
+    ) -> tuple[Float[Tensor, "N DD"], Float[Tensor, "N P D"]]:
+        """Return what events are described from.
+
+        These are features of the slot and what it sees in some moments of the span, and the cells of these moments,
+        which know how far into the span they are.
+        """
+        part = torch.linspace(0, 1, self.config.moments, device=spans.device, dtype=spans.dtype)
+        wanted = spans[:, :1] + part * (spans[:, 1:] - spans[:, :1])
+        away = (wanted[:, :, None] - sight.times[clips][:, None]).abs()
+        frames = away.masked_fill(~sight.there[clips][:, None], torch.inf).argmin(dim=2)  # N, M
+        cells = self.memory_norm(sight.memory[clips[:, None], frames] + self.moment[:, None])
+        there = torch.ones_like(wanted, dtype=torch.bool)
+        seen = self.describing(slots[:, None], cells, torch.zeros_like(wanted)[:, None], there[:, None])[:, 0]
+        norms = zip(self.describe_norms, (slots, seen), strict=True)
+        return torch.cat([norm(part) for norm, part in norms], dim=1), cells.flatten(1, 2)
 
 
-def _along_time(width: int) -> nn.Sequential:
-    """Build a convolution along time, of each number by itself, and a layer that mixes them: [N D F] -> [N D F]."""
-    return nn.Sequential(
-        nn.Conv1d(width, width, 5, padding=2, groups=width),
-        nn.Conv1d(width, width, 1),
-        nn.GELU(),
-        nn.Conv1d(width, width, 1),
-    )
+class Motion(nn.Module):
+    """Convolutions of each number by itself, along time and then over neighboring cells, and layers that mix numbers.
+
+    What leaves a cell as it enters the next one tells where something moves.
+    """
+
+    def __init__(self, width: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        self.kernel = nn.Parameter(torch.empty(REACH, width).uniform_(-1, 1) / math.sqrt(REACH))
+        self.near = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.inner = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, cells: Float[Tensor, "K F G D"]) -> Float[Tensor, "K F G D"]:
+        """Return the same number of frames and cells; beyond the first and the last are zeros."""
+        frames = cells.shape[1]
+        padded = F.pad(cells, (0, 0, 0, 0, REACH // 2, REACH // 2))
+        shifted = (padded[:, place : place + frames] * row for place, row in enumerate(self.kernel))
+        x = reduce(torch.add, shifted).flatten(0, 1).unflatten(1, self.grid).permute(0, 3, 1, 2)  # K F, D, r, c
+        near = (x + self.near(x)).permute(0, 2, 3, 1).reshape(cells.shape)
+        out: Tensor = self.inner(near)
+        return out
 
 
 def waves(times: Float[Tensor, "*any"]) -> Float[Tensor, "*any W"]:

@@ -21,18 +21,29 @@ from scenekit.structures.images import ClipFrames, ImageBatch
 from scenekit.testing.compare import difference
 from scenekit.visualization.draw import draw_task
 from scenekit_plugins.events import prepared, scenekit_tasks, stages
-from scenekit_plugins.events.cells import COLORS, EVENT_CELLS, FrameCells
+from scenekit_plugins.events.cells import COLORS, EVENT_CELLS, FrameCells, numbers
 from scenekit_plugins.events.config import EventConfig
+from scenekit_plugins.events.decoder import AttendingDecoder
 from scenekit_plugins.events.evaluator import EventEvaluator, annotators
-from scenekit_plugins.events.head import EventHead, frame_times, kept_rows, windows
+from scenekit_plugins.events.head import EventHead, frame_times, kept_rows, thinned, windows
 from scenekit_plugins.events.matching import matched, span_iou
 from scenekit_plugins.events.network import EventNetwork
+from scenekit_plugins.texts.config import LstmConfig, TokenizerConfig
+from scenekit_plugins.texts.tokenizer import CaptionTokenizer, trained
 
 VOCABULARY = sk.Vocabulary(("cup", "ball"), mirror_words=(("left", "right"),))
 CHANNELS = 6
-SMALL: dict[str, Any] = {"rows": 2, "columns": 2, "width": 32, "lstm": {"width": 32, "features": 32}, "dropout": 0.0}
+SMALL: dict[str, Any] = {
+    "rows": 2,
+    "columns": 2,
+    "parts": 1,
+    "width": 32,
+    "lstm": {"width": 32, "features": 32},
+    "dropout": 0.0,
+}
 TEXTS = ("a cup moves", "one ball rolls to the left")
 (SPEC,) = scenekit_tasks()
+TOKENIZER = CaptionTokenizer(trained(TokenizerConfig(), TEXTS))
 
 
 def events(*rows: tuple[float, float, str]) -> sk.Events:
@@ -90,6 +101,16 @@ def test_cells_are_means_of_what_is_no_padding() -> None:
     left, right = board[EVENT_CELLS][0]
     assert left[:2].tolist() == [0, 0] and right[:2].tolist() == [2, 0], "columns 0 to 1, and 1 to 2"
     assert left[2] == 0 and right[2] == 1 and left[3] == pytest.approx(-2 / 48) and left[6] == -2 and right[8] == 1
+
+
+def test_cells_have_what_is_in_each_of_their_parts() -> None:
+    """One cell of 2 x 2 parts: each number of all parts, row by row."""
+    maps = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[None, None]
+    board = sk.Board(ImageBatch(torch.zeros(1, 3, 8, 8), ((8, 8),), ((8, 8),)), lambda *_: torch.zeros(0))
+    board.put(sk.FEATURES, FeaturePyramid((maps,), (4,)))
+    FrameCells(Core(1, (4,), VOCABULARY), 0, (1, 1), parts=2)(board)
+    assert board[EVENT_CELLS].shape == (1, 1, numbers(1, parts=2))
+    assert board[EVENT_CELLS][0, 0, :4].tolist() == [1, 2, 3, 4] and not board[EVENT_CELLS][0, 0, 4:].any()
 
 
 def test_it_learns_when_and_what() -> None:
@@ -165,6 +186,54 @@ def test_long_clips_are_read_in_windows_that_overlap_by_half() -> None:
     assert parts[0] == (0, slice(0, 2))
     assert [(part.start - 2, part.stop - 2) for _, part in parts[1:]] == [(0, 21), (10, 31), (20, 41), (30, 50)]
     assert windows(batch_of((0.0, 100.0, 200.0)), 20.0) == [(0, slice(row, row + 1)) for row in range(3)]
+
+
+def test_of_many_frames_in_a_second_a_few_are_looked_at() -> None:
+    """Also where a frame is a little early."""
+    looked = {rate: thinned(torch.arange(2 * rate) / rate, 4.0).tolist() for rate in (2, 8, 30)}
+    assert looked == {2: [0, 1, 2, 3], 8: [0, 2, 4, 6, 8, 10, 12, 14], 30: [0, 7, 15, 22, 30, 37, 45, 52]}
+    assert thinned(torch.tensor([9.0, 9.249, 9.5, 9.6]), 4.0).tolist() == [0, 1, 2]
+
+
+def test_frames_between_those_looked_at_change_nothing() -> None:
+    head, cells = built(score_threshold=0.0).eval(), torch.randn(16, 4, CHANNELS + COLORS)
+    found = []
+    for every in (1, 2):
+        board = board_of(batch_of(tuple(number / 8 for number in range(0, 15, every))), cells[:15:every])
+        with torch.no_grad():
+            found.append(head.decode(head(board), board)[0])
+    assert difference(*found, tolerance=1e-5) is None and len(found[0])
+
+
+def test_spans_of_another_detector_are_described() -> None:
+    """A span that equals a predicted one gets its text."""
+    head = built(score_threshold=0.0).eval()
+    board = board_of(batch_of(tuple(number / 4 for number in range(8))), torch.randn(8, 4, CHANNELS + COLORS))
+    with torch.no_grad():
+        raw = head(board)
+        slots = raw[1].used[0].nonzero()[:, 0]
+        spans = raw[1].spans[0][slots]
+        described = head.network.described(raw[1], torch.zeros_like(slots), raw[1].slots[0][slots], spans)
+        own = head.captions(head._generated(described))
+        assert head.texts_of(raw[1], 0, spans).texts == own.texts
+
+
+def test_words_see_the_cells_and_step_by_step_they_are_those_of_teacher_forcing() -> None:
+    decoder = AttendingDecoder(6, 5, TOKENIZER, LstmConfig(width=8, features=8, layers=2), heads=2).eval()
+    torch.nn.init.normal_(decoder.look.weight)
+    features, cells, tokens = torch.randn(3, 6, 1, 1), torch.randn(3, 7, 5), torch.randint(0, 4, (3, 4))
+    with torch.no_grad():
+        region = decoder.encode(features, cells)
+        forced = decoder(region, tokens)
+        zeros = torch.zeros(3, 2, 8)
+        _, lstm_state = decoder._advanced(region[:, 0], (zeros, zeros))
+        state = (lstm_state, region[:, 1:])
+        for column in range(4):
+            log_probs, state = decoder.step(state, tokens[:, column])
+            assert torch.allclose(log_probs, forced[:, column], atol=1e-5)
+        order = decoder(decoder.encode(features, cells.flip(1)), tokens)
+        assert torch.allclose(order, forced, atol=1e-5), "cells have no order"
+        assert not torch.allclose(decoder(decoder.encode(features, cells + 1), tokens), forced, atol=1e-3)
 
 
 def test_events_of_a_long_clip_are_on_its_clock_and_found_once() -> None:
@@ -266,7 +335,7 @@ def test_options_are_checked() -> None:
 
 def test_windows_of_many_frames_are_whole_in_half_precision() -> None:
     """bfloat16 has no whole number between 500 and 502."""
-    network = EventNetwork(3, 2, EventConfig(width=16, heads=2, layers=1)).bfloat16()
+    network = EventNetwork(12, EventConfig(rows=1, columns=2, parts=1, width=16, heads=2, layers=1)).bfloat16()
     with torch.no_grad():
-        sight = network([torch.zeros(501, 2, 3).bfloat16()], [torch.arange(501).bfloat16() / 50])
+        sight = network([torch.zeros(501, 2, 12).bfloat16()], [torch.arange(501).bfloat16() / 50])
     assert bool(sight.there.all())
