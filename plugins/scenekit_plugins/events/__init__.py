@@ -2,7 +2,8 @@
 
 Each frame leaves a grid of cells, pooled from the shared pyramid and its pixels by a stage without weights. The head
 reads the cells of all frames: slots in steps of time look at them and become events (Hungarian matching, as in DETR and
-PDVC: Wang et al., ICCV 2021), and an LSTM describes what they look at.
+PDVC: Wang et al., ICCV 2021), and an LSTM describes what they look at, of which each word sees the cells (Show, Attend
+and Tell: Xu et al., ICML 2015).
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         build=EventHead,
         config=EventConfig,
         learns_from=(EVENTS,),
-        loss_weights={"score": 4.0},
+        loss_weights={"score": 4.0, "text": 3.0},
         evaluator=EventEvaluator,
         draw=draw_events,
         draw_apart=True,

@@ -12,7 +12,8 @@ class EventConfig(Config):
     """Options of the head of events.
 
     Of each frame it keeps a grid of cells: features of one level of the pyramid, and what color the pixels are. Slots
-    in steps of time look at the cells around their time, and each may become one event.
+    in steps of time look at the cells around their time, and each may become one event. Each word of its text looks at
+    the cells of some moments of its span.
     """
 
     level: int = Field(default=0, ge=0)
@@ -25,7 +26,7 @@ class EventConfig(Config):
     """Each cell has what is pooled from its parts, so many rows and columns of them."""
     rate: float = Field(default=4.0, gt=0)
     """Frames in a second that are looked at; of a video with more the others are left out."""
-    width: int = Field(default=128, ge=4)
+    width: int = Field(default=96, ge=4)
     """Width of all layers."""
     heads: int = Field(default=4, ge=1, le=64)
     """Attention heads; each has a span of time of its own."""
@@ -35,7 +36,7 @@ class EventConfig(Config):
     """Seconds from slots to the next ones."""
     slots: int = Field(default=3, ge=1)
     """Slots at one time: so many events may have nearly the same middle."""
-    moments: int = Field(default=8, ge=2)
+    moments: int = Field(default=6, ge=2)
     """Moments of an event, from its start to its end, whose cells the decoder of texts looks at."""
     window: float = Field(default=20.0, gt=0)
     """Longest clip that is looked at as a whole, in seconds; longer ones in windows of it, each half over the next."""
@@ -51,7 +52,7 @@ class EventConfig(Config):
     """How texts are split into tokens."""
     search: SearchConfig = Field(default_factory=SearchConfig)
     """How a text is generated."""
-    lstm: LstmConfig = Field(default_factory=LstmConfig)
+    lstm: LstmConfig = Field(default_factory=lambda: LstmConfig(width=128, features=192))
     """The decoder of texts."""
     max_tokens: int = Field(default=20, ge=1)
     """Upper limit of the tokens of a text, in training and inference."""
