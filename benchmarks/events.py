@@ -182,14 +182,13 @@ def learn(head: EventHead, examples: Sequence[Example], config: Any, weights: Ma
 def measure(model: sk.SceneModel, name: str, out: Path) -> None:
     """Measure a model on the validation and the test clips, write the numbers, and print them."""
     began, sentence = time.perf_counter(), frequent()
-    splits = {split: measured(model, clips(split), sentence) for split in ("val", "test")}
-    found = {"most frequent sentence": sentence, "splits": splits}
-    reached = splits["val"]["predicted"]
-    targets = {
-        metric: {"value": reached[metric], "target": TARGET, "met": reached[metric] >= TARGET} for metric in METRICS[:2]
-    }
-    facts = {"model": name, "frames": FRAMES, "rate": RATE, "seconds": round(time.perf_counter() - began)}
-    result = {**machine(torch.device("cpu")), **facts, "targets": targets, **found}
+    found = {f"{split} clips": measured(model, clips(split), sentence) for split in ("val", "test")}
+    reached = found["val clips"]["predicted"]
+    targets = {name: {"value": reached[name], "target": TARGET, "met": reached[name] >= TARGET} for name in METRICS[:2]}
+    facts = {"model": name, "frames": FRAMES, "rate": RATE, "most frequent sentence": sentence}
+    facts |= {f"{split} clips": len(clips(split)) for split in ("val", "test")}
+    facts["seconds"] = round(time.perf_counter() - began)
+    result = {**machine(torch.device("cpu")), **facts, "targets": targets, "events of": found}
     write_atomically(out, (json.dumps(plain(result), indent=1) + "\n").encode())
     print(json.dumps(found, indent=1))
 
@@ -201,7 +200,7 @@ def frequent() -> str:
     return Counter(texts).most_common(1)[0][0]
 
 
-def measured(model: sk.SceneModel, data: Any, sentence: str) -> dict[str, Any]:
+def measured(model: sk.SceneModel, data: Any, sentence: str) -> dict[str, dict[str, float]]:
     """Return the metrics of what is predicted, of the same spans with one sentence, and of both on the true spans."""
     ways: Mapping[str, Callable[[sk.Events, Any], sk.Events]] = {
         "predicted": lambda predicted, described: predicted,
@@ -218,8 +217,7 @@ def measured(model: sk.SceneModel, data: Any, sentence: str) -> dict[str, Any]:
         for way, value in ways.items():
             scene = replace(sample.scene, values={sk.EVENTS: value(predicted, described)})
             evaluators[way].update(sample, scene)
-    counts = {"clips": len(data), "events": sum(len(data[index].events) for index in range(len(data)))}
-    return {**counts, **{way: numbers(evaluator) for way, evaluator in evaluators.items()}}
+    return {way: numbers(evaluator) for way, evaluator in evaluators.items()}
 
 
 def numbers(evaluator: EventEvaluator) -> dict[str, float]:

@@ -1,0 +1,105 @@
+"""The benchmark of events: what it adds to a model changes nothing else, and cells of clips are what the head reads."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import scenekit as sk
+from scenekit.testing.compare import difference
+
+SMALL = {"width": 16, "layers": 1, "lstm": {"width": 16, "features": 16}}
+
+
+@pytest.fixture(scope="module")
+def benchmark(repository: Path) -> ModuleType:
+    """The module, which imports its neighbors as a script does."""
+    sys.path.insert(0, str(repository / "benchmarks"))
+    try:
+        import events
+    finally:
+        sys.path.pop(0)
+    return events
+
+
+@pytest.fixture(scope="module")
+def small() -> sk.SceneModel:
+    """The shipped model."""
+    return sk.load("small")
+
+
+@pytest.fixture(scope="module")
+def clip() -> sk.Clip:
+    """The beginning of a clip."""
+    whole = sk.clips("synthetic_clips", split="test", frames=6, rate=2, size=(120, 160))[0]
+    return replace(whole, frames=whole.frames[:3], scenes=whole.scenes[:3])
+
+
+def test_a_head_beside_the_others_changes_nothing_else(
+    benchmark: ModuleType, small: sk.SceneModel, clip: sk.Clip
+) -> None:
+    """Weights and predictions stay the same to the bit; weights that are given are those of the head."""
+    fresh = benchmark.with_head(small, SMALL)
+    own = fresh.state_dict()
+    kept = {name: value for name, value in small.state_dict().items() if not name.startswith("heads.events.")}
+    assert all(torch.equal(own[name], value) for name, value in kept.items())
+    assert {name for name in own if name not in kept} == {
+        f"heads.events.{n}" for n in fresh.heads["events"].state_dict()
+    }
+    image = clip.frames[0].image
+    assert difference(small.predict(image), fresh.predict(image)) is None
+    ones = {name: torch.ones_like(value) for name, value in fresh.heads["events"].state_dict().items()}
+    merged = benchmark.with_head(small, SMALL, ones)
+    assert all(bool((value == 1).all()) for value in merged.heads["events"].state_dict().values())
+
+
+def test_cells_give_the_events_of_the_clip(benchmark: ModuleType, small: sk.SceneModel, clip: sk.Clip) -> None:
+    model = benchmark.with_head(small, {**SMALL, "score_threshold": 0.0})
+    cells = benchmark.cells_of(model, [frame.image for frame in clip.frames])
+    times = tuple(frame.moment.time for frame in clip.frames if frame.moment is not None)
+    board = benchmark.board_of([benchmark.Example(cells, times, clip.events)] * 2)
+    head = model.heads["events"]
+    with torch.no_grad():
+        found = head.decode(head(board), board)
+    predicted = sk.predict_clip(model, clip)[sk.EVENTS]
+    assert len(found) == 2 and len(predicted)
+    assert difference(found[1], predicted, tolerance=1e-4) is None
+
+
+def test_a_flipped_clip_has_flipped_sentences(
+    benchmark: ModuleType, small: sk.SceneModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells are computed once; sides are exchanged in the sentences of the flipped clip alone."""
+    monkeypatch.setattr(benchmark, "FRAMES", 6)
+    monkeypatch.setattr(benchmark, "RATE", 2)
+    data = sk.clips("synthetic_clips", split="test", frames=6, rate=2, size=(120, 160))
+    model = benchmark.with_head(small, SMALL)
+    plain, flipped = benchmark.both(model, data, 0, tmp_path)
+    assert not torch.equal(plain.cells, flipped.cells)
+    exchanged = plain.events.captions.texts, flipped.events.captions.texts
+    assert exchanged[0] == data[0].events.captions.texts
+    assert exchanged[1] == tuple(tuple(map(data.vocabulary.mirror_text, texts)) for texts in exchanged[0])
+    monkeypatch.setattr(benchmark, "cells_of", None)
+    again = benchmark.both(model, data, 0, tmp_path)
+    assert torch.equal(again[1].cells, flipped.cells)
+
+
+def test_it_learns_from_cells(benchmark: ModuleType, small: sk.SceneModel) -> None:
+    """A few steps on one clip lower its losses."""
+    config = sk.Recipe.load(benchmark.RECIPE).train.model_copy(update={"steps": 30, "warmup": 2, "ema": 0.5})
+    spec = benchmark.registry().get("task", "events")
+    events = sk.Events(torch.tensor([[0.2, 1.0]]), sk.Captions((("a ball rolls",),)))
+    scene = sk.Scene((8, 8), small.vocabulary, values={sk.EVENTS: events})
+    prepared = spec.prepare(spec.config.model_validate(SMALL), [scene])
+    model = benchmark.with_head(small, {**SMALL, "tokenizer": prepared.tokenizer.model_dump(mode="json")})
+    example = benchmark.Example(torch.randn(6, 48, 292), tuple(number / 4 for number in range(6)), events)
+    benchmark.learn(model.heads["events"], [example], config, spec.loss_weights)
+    model.eval()
+    with torch.no_grad():
+        _, sight = model.heads["events"](benchmark.board_of([example]))
+        assert model.heads["events"].texts_of(sight, 0, events.spans).texts == (("a ball rolls",),)
