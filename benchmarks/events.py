@@ -35,6 +35,7 @@ from scenekit.structures.images import ClipFrames, ImageBatch
 from scenekit.training.ema import Ema
 from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.weights.checkpoint import save_model
+from scenekit.weights.grafting import Scion, graft
 from scenekit_plugins.events.cells import EVENT_CELLS
 from scenekit_plugins.events.evaluator import EventEvaluator
 from scenekit_plugins.events.head import EventHead
@@ -43,7 +44,7 @@ HERE = Path(__file__).parent
 RECIPE = HERE.parent / "recipes" / "events.yaml"
 FRAMES, RATE = 20, 4
 """Frames of a clip, and frames in a second."""
-NAMED = 200
+NAMED = 100
 """Training clips whose most frequent sentence is compared."""
 METRICS = ("precision at 0.5", "recall at 0.5", "unigram-F", "BLEU-4", "CIDEr-D", "SODA_c (unigram-F)")
 TARGET = 0.6
@@ -76,24 +77,24 @@ def main() -> None:
         trained = train(model, arguments.train, arguments.cells)
         save_model(trained, arguments.out or Path("runs/events/model"), dtype=torch.float16)
     elif arguments.merge:
-        source = sk.load(str(arguments.merge))
-        merged = with_head(model, source.config.tasks["events"], source.heads["events"].state_dict())
-        save_model(merged, arguments.out or Path("runs/events/merged"), dtype=torch.float16)
+        save_model(merged(model, arguments), arguments.out or Path("runs/events/merged"), dtype=torch.float16)
     else:
         measure(model, arguments.model, arguments.out or HERE / "results" / "events.json")
 
 
-def with_head(
-    base: sk.SceneModel, options: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None
-) -> sk.SceneModel:
-    """Return a model with a head of events beside its tasks, whose weights stay as they are."""
+def merged(model: sk.SceneModel, arguments: argparse.Namespace) -> sk.SceneModel:
+    """Return a model whose head of events is that of another one with the same trunk."""
+    others = ",".join(name for name in model.specs if name != "events")
+    return graft([Scion.parse(f"{arguments.model}:{others}"), Scion.parse(f"{arguments.merge}:events")])[0]
+
+
+def with_head(base: sk.SceneModel, options: Mapping[str, Any]) -> sk.SceneModel:
+    """Return a model with a fresh head of events beside its tasks, whose weights stay as they are."""
     torch.manual_seed(0)
     tasks = {**base.config.tasks, "events": dict(options)}
     model = build(base.config.model_copy(update={"tasks": tasks}), base.vocabulary)
     kept = {name: value for name, value in base.state_dict().items() if not name.startswith("heads.events.")}
     model.load_state_dict({**model.state_dict(), **kept})
-    if weights is not None:
-        model.heads["events"].load_state_dict(dict(weights))
     return model.eval()
 
 
@@ -212,8 +213,7 @@ def measured(model: sk.SceneModel, data: Any, sentence: str) -> dict[str, dict[s
     samples = ClipSamples(data, FRAMES)
     for index in range(len(data)):
         sample = samples[index]
-        predicted = sk.predict_clip(model, data[index])[sk.EVENTS]
-        described = on_true_spans(model, data[index])
+        predicted, described = both_ways(model, data[index])
         for way, value in ways.items():
             scene = replace(sample.scene, values={sk.EVENTS: value(predicted, described)})
             evaluators[way].update(sample, scene)
@@ -231,15 +231,16 @@ def saying(events: sk.Events, sentence: str) -> sk.Events:
     return replace(events, captions=sk.Captions(((sentence,),) * len(events)))
 
 
-def on_true_spans(model: sk.SceneModel, clip: sk.Clip) -> sk.Events:
-    """Return the true events of a clip with the sentences that the model has for their spans."""
+def both_ways(model: sk.SceneModel, clip: sk.Clip) -> tuple[sk.Events, sk.Events]:
+    """Return the events that `sk.predict_clip` gives, and the true ones with the sentences for their spans."""
     head = model.heads["events"]
     assert isinstance(head, EventHead)
     times = tuple(frame.moment.time for frame in clip.frames if frame.moment is not None)
-    cells = cells_of(model, [frame.image for frame in clip.frames])
+    board = board_of([Example(cells_of(model, [frame.image for frame in clip.frames]), times, clip.events)])
     with torch.no_grad():
-        _, sight = head(board_of([Example(cells, times, clip.events)]))
-        return replace(clip.events, captions=head.texts_of(sight, 0, clip.events.spans))
+        raw = head(board)
+        described = replace(clip.events, captions=head.texts_of(raw[1], 0, clip.events.spans))
+        return head.decode(raw, board)[0], described
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 import scenekit as sk
 from scenekit.testing.compare import difference
+from scenekit.weights import save_model
 
 SMALL = {"width": 16, "layers": 1, "lstm": {"width": 16, "features": 16}}
 
@@ -43,7 +45,7 @@ def clip() -> sk.Clip:
 def test_a_head_beside_the_others_changes_nothing_else(
     benchmark: ModuleType, small: sk.SceneModel, clip: sk.Clip
 ) -> None:
-    """Weights and predictions stay the same to the bit; weights that are given are those of the head."""
+    """Weights and predictions stay the same to the bit."""
     fresh = benchmark.with_head(small, SMALL)
     own = fresh.state_dict()
     kept = {name: value for name, value in small.state_dict().items() if not name.startswith("heads.events.")}
@@ -53,22 +55,29 @@ def test_a_head_beside_the_others_changes_nothing_else(
     }
     image = clip.frames[0].image
     assert difference(small.predict(image), fresh.predict(image)) is None
-    ones = {name: torch.ones_like(value) for name, value in fresh.heads["events"].state_dict().items()}
-    merged = benchmark.with_head(small, SMALL, ones)
-    assert all(bool((value == 1).all()) for value in merged.heads["events"].state_dict().values())
 
 
-def test_cells_give_the_events_of_the_clip(benchmark: ModuleType, small: sk.SceneModel, clip: sk.Clip) -> None:
-    model = benchmark.with_head(small, {**SMALL, "score_threshold": 0.0})
-    cells = benchmark.cells_of(model, [frame.image for frame in clip.frames])
-    times = tuple(frame.moment.time for frame in clip.frames if frame.moment is not None)
-    board = benchmark.board_of([benchmark.Example(cells, times, clip.events)] * 2)
-    head = model.heads["events"]
+def test_a_head_is_put_on_another_model(benchmark: ModuleType, small: sk.SceneModel, tmp_path: Path) -> None:
+    """The other weights are those of the other model."""
+    head, base = benchmark.with_head(small, SMALL), benchmark.with_head(small, {})
     with torch.no_grad():
-        found = head.decode(head(board), board)
+        base.heads["masks"].get_parameter("predictor.bias").add_(1)
+    names = {name: tmp_path / name for name in ("head", "base")}
+    save_model(head, names["head"])
+    save_model(base, names["base"])
+    merged = benchmark.merged(base, argparse.Namespace(model=names["base"], merge=names["head"])).state_dict()
+    sources = {name: head if name.startswith("heads.events.") else base for name in merged}
+    assert all(torch.equal(value, sources[name].state_dict()[name]) for name, value in merged.items())
+    assert merged.keys() == head.state_dict().keys()
+
+
+def test_events_are_those_of_predict_clip(benchmark: ModuleType, small: sk.SceneModel, clip: sk.Clip) -> None:
+    """So are sentences for true spans, where these are the predicted ones."""
+    model = benchmark.with_head(small, {**SMALL, "score_threshold": 0.0, "nms_threshold": 1.0})
     predicted = sk.predict_clip(model, clip)[sk.EVENTS]
-    assert len(found) == 2 and len(predicted)
-    assert difference(found[1], predicted, tolerance=1e-4) is None
+    found, described = benchmark.both_ways(model, replace(clip, events=predicted))
+    assert len(predicted) and difference(found, predicted, tolerance=1e-4) is None
+    assert described.spans.equal(predicted.spans) and len(described.captions.texts) == len(predicted)
 
 
 def test_a_flipped_clip_has_flipped_sentences(
