@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import random
 import sys
 import time
 from collections import Counter
@@ -24,6 +26,7 @@ import torch
 from jaxtyping import Float
 from measuring import machine
 from torch import Tensor
+from torch.nn import functional as F
 
 import scenekit as sk
 from scenekit.data.clips import ClipSamples
@@ -37,6 +40,7 @@ from scenekit.training.optimizers import build_optimizer, set_learning_rate
 from scenekit.weights.checkpoint import save_model
 from scenekit.weights.grafting import Scion, graft
 from scenekit_plugins.events.cells import EVENT_CELLS
+from scenekit_plugins.events.config import EventConfig
 from scenekit_plugins.events.evaluator import EventEvaluator
 from scenekit_plugins.events.head import EventHead
 
@@ -47,6 +51,10 @@ FRAMES, RATE = 20, 4
 NAMED = 100
 """Training clips whose most frequent sentence is compared."""
 METRICS = ("precision at 0.5", "recall at 0.5", "unigram-F", "BLEU-4", "CIDEr-D", "SODA_c (unigram-F)")
+SHIFT = (2, 3)
+"""By so many rows and columns of the parts of cells images are shifted at most; the edge comes in."""
+THINNED = 0.3
+"""Probability that up to 30 % of the frames are left out."""
 TARGET = 0.6
 """Precision and recall at a tIoU of 0.5."""
 
@@ -155,8 +163,25 @@ def board_of(examples: Sequence[Example]) -> sk.Board:
     return board
 
 
+def augmented(example: Example, config: EventConfig, dice: random.Random) -> Example:
+    """Return a clip whose images are shifted, and in which some frames are missing."""
+    fine = config.rows * config.parts, config.columns * config.parts
+    rows, columns = (
+        (torch.arange(count) + dice.randint(-reach, reach)).clamp(0, count - 1)
+        for count, reach in zip(fine, SHIFT, strict=True)
+    )
+    coarse = example.cells.float().transpose(1, 2).unflatten(2, (config.rows, config.columns))
+    moved = F.pixel_shuffle(coarse, config.parts)[:, :, rows][..., columns]
+    cells = F.pixel_unshuffle(moved, config.parts).flatten(2).transpose(1, 2)
+    kept = list(range(len(cells)))
+    if dice.random() < THINNED:
+        kept = sorted(dice.sample(kept, dice.randint(math.ceil(0.7 * len(kept)), len(kept))))
+    return Example(cells[kept], tuple(example.times[row] for row in kept), example.events)
+
+
 def learn(head: EventHead, examples: Sequence[Example], config: Any, weights: Mapping[str, float]) -> None:
-    """Train a head as `scenekit train` does."""
+    """Train a head as `scenekit train` does, on shifted cells."""
+    dice = random.Random(config.seed)
     optimizer, ema = build_optimizer(head, config), Ema(head, config.ema)
     source, order, began = torch.Generator().manual_seed(config.seed), list[int](), time.perf_counter()
     head.train()
@@ -164,7 +189,7 @@ def learn(head: EventHead, examples: Sequence[Example], config: Any, weights: Ma
         while len(order) < config.batch_size:
             order += torch.randperm(len(examples), generator=source).tolist()
         rows, order = order[: config.batch_size], order[config.batch_size :]
-        batch = [examples[row] for row in rows]
+        batch = [augmented(examples[row], head.config, dice) for row in rows]
         valid = {sk.EVENTS: torch.ones(len(batch), dtype=torch.bool)}
         board, targets = board_of(batch), Targets({}, {sk.EVENTS: [example.events for example in batch]}, valid)
         losses = head.loss(head(board), board, targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 import scenekit as sk
 from scenekit.testing.compare import difference
 from scenekit.weights import save_model
+from scenekit_plugins.events.config import EventConfig
 
 SMALL = {"width": 16, "layers": 1, "lstm": {"width": 16, "features": 16}}
 
@@ -98,9 +101,26 @@ def test_a_flipped_clip_has_flipped_sentences(
     assert torch.equal(again[1].cells, flipped.cells)
 
 
+def test_shifted_cells_are_those_of_shifted_images(benchmark: ModuleType) -> None:
+    """One number that counts the columns of parts, and one that counts rows."""
+    config = EventConfig(rows=3, columns=4, parts=2)
+    columns, rows = torch.meshgrid(torch.arange(8.0), torch.arange(6.0), indexing="xy")
+    cells = F.pixel_unshuffle(torch.stack((columns, rows))[None], 2).flatten(2).transpose(1, 2).repeat(10, 1, 1)
+    example = benchmark.Example(cells, tuple(range(10)), sk.Events.empty())
+    seen = set()
+    for seed in range(30):
+        made = benchmark.augmented(example, config, random.Random(seed))
+        fine = F.pixel_shuffle(made.cells.transpose(1, 2).unflatten(2, (3, 4)), 2)
+        x, y = int(fine[0, 0, 0, 4]) - 4, int(fine[0, 1, 3, 0]) - 3
+        assert torch.equal(fine[0, 0], (columns + x).clamp(0, 7)) and torch.equal(fine[0, 1], (rows + y).clamp(0, 5))
+        assert len(made.times) == len(made.cells) >= 7 and list(made.times) == sorted({*made.times})
+        seen |= {(x, y, len(made.times))}
+    assert len({x for x, _, _ in seen}) == 7 and len({y for _, y, _ in seen}) == 5 and {n for *_, n in seen} > {10}
+
+
 def test_it_learns_from_cells(benchmark: ModuleType, small: sk.SceneModel) -> None:
     """A few steps on one clip lower its losses."""
-    config = sk.Recipe.load(benchmark.RECIPE).train.model_copy(update={"steps": 30, "warmup": 2, "ema": 0.5})
+    config = sk.Recipe.load(benchmark.RECIPE).train.model_copy(update={"steps": 40, "warmup": 2, "ema": 0.5})
     spec = benchmark.registry().get("task", "events")
     events = sk.Events(torch.tensor([[0.2, 1.0]]), sk.Captions((("a ball rolls",),)))
     scene = sk.Scene((8, 8), small.vocabulary, values={sk.EVENTS: events})
