@@ -40,7 +40,7 @@ class EventConfig(Config):
     """Moments of an event, from its start to its end, whose cells the decoder of texts looks at."""
     window: float = Field(default=20.0, gt=0)
     """Longest clip that is looked at as a whole, in seconds; longer ones in windows of it, each half over the next."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.25, ge=0, lt=1)
     """Dropout of the layers."""
     max_events: int = Field(default=100, ge=1)
     """Upper limit of the events of a window."""
@@ -52,7 +52,7 @@ class EventConfig(Config):
     """How texts are split into tokens."""
     search: SearchConfig = Field(default_factory=SearchConfig)
     """How a text is generated."""
-    lstm: LstmConfig = Field(default_factory=lambda: LstmConfig(width=128, features=192))
+    lstm: LstmConfig = Field(default_factory=lambda: LstmConfig(width=128, features=192, dropout=0.3))
     """The decoder of texts."""
     max_tokens: int = Field(default=20, ge=1)
     """Upper limit of the tokens of a text, in training and inference."""
