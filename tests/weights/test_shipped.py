@@ -6,6 +6,7 @@ from pathlib import Path
 
 import scenekit as sk
 from scenekit.weights import label_space_of, shipped
+from scenekit_plugins.events.matching import span_iou
 
 LARGEST = 30e6
 """Upper limit of the bytes of a shipped model."""
@@ -16,6 +17,16 @@ def test_each_has_a_card_and_is_small() -> None:
     for folder in shipped().values():
         assert (folder / "README.md").read_text(encoding="utf-8").startswith(f"# `{folder.name}`")
         assert (folder / "model.safetensors").stat().st_size < LARGEST
+
+
+def test_small_tells_what_happens_in_a_clip() -> None:
+    """Most events of a clip that it has not learned from are found, each with a sentence."""
+    model, clip = sk.load("small"), sk.clips("synthetic_clips", split="test", frames=20, rate=4)[0]
+    assert model.clip_tasks == ("events",) and "events" not in model.tasks
+    events = sk.predict_clip(model, clip)[sk.EVENTS]
+    near = span_iou(clip.events.spans, events.spans)
+    assert float((near.amax(dim=1) > 0.5).float().mean()) >= 0.5 and float((near.amax(dim=0) > 0.5).float().mean()) >= 0.5
+    assert all(text.startswith(("a ", "an ")) and len(text.split()) >= 3 for (text,) in events.captions.texts)
 
 
 def test_photo_sees_what_is_in_a_photograph(repository: Path) -> None:
