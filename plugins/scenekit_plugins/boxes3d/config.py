@@ -148,6 +148,8 @@ class Boxes3DConfig(Config):
     """
     depth_width: int = Field(default=256, ge=1)
     """Hidden width of that network."""
+    depth_alone: bool = False
+    """Whether training changes nothing but that network, so that results without depth stay as they are, to the bit."""
     priors: Priors | None = None
     """Priors by class; if null, they are computed from the training data (see `scenekit_plugins.boxes3d.priors`).
     Classes without boxes there get those of all classes together, and without any data 1 m in each direction.

@@ -56,6 +56,8 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         self.axis_names = {f"network.{name}": axes for name, axes in self.network.axis_names.items()}
         if self.depth is not None:
             self.axis_names["depth.label.weight"] = (AxisNames(things),)
+            self.requires_grad_(not config.depth_alone)
+            self.depth.requires_grad_(True)
 
     def forward(self, board: Board) -> Numbers:
         regions: Regions = board[OBJECTS]

@@ -102,6 +102,8 @@ class MeshConfig(Config):
     """
     depth_width: int = Field(default=64, ge=1)
     """Channels of that network."""
+    depth_alone: bool = False
+    """Whether training changes nothing but that network, so that results without depth stay as they are, to the bit."""
     depth_threshold: float = Field(default=0.4, gt=0, lt=1)
     """Smallest probability of a solid cell with depth."""
     sphere: int | None = Field(default=None, ge=0, le=6)

@@ -97,6 +97,9 @@ class MeshHead(Head[RawMeshes, Meshes]):
         self.refinement = Refinement(
             core.channels, refinement.channels, refinement.stages, refinement.convs, refinement.subdivide
         )
+        if self.depth is not None:
+            self.requires_grad_(not config.depth_alone)
+            self.depth.requires_grad_(True)
         self.axis_names = self._axis_names(things)
 
     def forward(self, board: Board) -> RawMeshes:

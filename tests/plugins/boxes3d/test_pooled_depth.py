@@ -182,3 +182,10 @@ def test_the_record_says_what_is_read(options: dict[str, Any], inputs: tuple[str
 def test_corrections_need_boxes_at_their_depth() -> None:
     with pytest.raises((InputError, ValueError), match="leave refine on"):
         Boxes3DConfig(depth="pooled", refine=False)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_network_of_depth_may_be_trained_alone(alone: bool) -> None:
+    own = head(depth="pooled", depth_alone=alone)
+    learns = {name for name, parameter in own.named_parameters() if parameter.requires_grad}
+    assert learns == {name for name, _ in own.named_parameters() if name.startswith("depth.") or not alone}

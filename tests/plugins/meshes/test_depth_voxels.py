@@ -171,3 +171,10 @@ def test_spheres_have_no_voxels_to_correct() -> None:
 def test_classes_move_with_their_names() -> None:
     own = head(depth="voxels")
     assert own.axis_names["depth.label.weight"][0].names[CUP] == "cup"
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_network_of_depth_may_be_trained_alone(alone: bool) -> None:
+    own = head(depth="voxels", depth_alone=alone)
+    learns = {name for name, parameter in own.named_parameters() if parameter.requires_grad}
+    assert learns == {name for name, _ in own.named_parameters() if name.startswith("depth.") or not alone}
