@@ -142,8 +142,9 @@ def _spoilt_image(depth: Float[Tensor, "1 H W"], source: torch.Generator) -> Flo
     pixel, whole, share = torch.rand(3, generator=source).tolist()
     factor = 1 + SCALE_ERROR * float(torch.randn((), generator=source))
     noise = 1 + pixel**3 * PIXEL_ERROR * torch.randn(depth.shape, generator=source)
-    kept = torch.rand(depth.shape, generator=source) < (1.0 if whole < WHOLE else LEAST_SHARE**share)
-    return (depth * factor * noise.to(depth)).where(kept.to(depth.device), torch.nan)
+    lost = torch.rand(depth.shape, generator=source) >= (1.0 if whole < WHOLE else LEAST_SHARE**share)
+    measured: Tensor = depth * factor * noise.to(depth)
+    return measured.masked_fill(lost.to(depth.device), torch.nan)
 
 
 def _inside(masks: Float[Tensor, "N M M"] | None, count: int, device: torch.device) -> Bool[Tensor, "N S S"]:

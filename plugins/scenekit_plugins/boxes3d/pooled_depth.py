@@ -138,7 +138,7 @@ def corrected(boxes: Boxes3D, K: Float[Tensor, "N 3 3"], corrections: Float[Tens
     Returns:
         The boxes.
     """
-    parts = dict(zip(PARTS, corrections.split(list(PARTS.values()), dim=1), strict=True))
+    parts = dict(zip(PARTS, torch.split(corrections, list(PARTS.values()), dim=1), strict=True))
     step = {name: LARGEST[name] * part.tanh() for name, part in parts.items()}
     diagonal = torch.linalg.vector_norm(boxes.size, dim=1)
     pixels = diagonal[:, None] / boxes.center[:, 2:] * K.diagonal(dim1=1, dim2=2)[:, :2]

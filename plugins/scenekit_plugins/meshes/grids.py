@@ -82,9 +82,7 @@ def places_in_boxes(boxes: Boxes3D, frustums: Frustums, side: int, align: Align)
     return places.reshape(len(frustums), side, side, side, 3)
 
 
-def solid(
-    probabilities: Float[Tensor, "N S S S"], threshold: float | Float[Tensor, "N 1 1 1"]
-) -> Bool[Tensor, "N S S S"]:
+def solid(probabilities: Float[Tensor, "N S S S"], threshold: float) -> Bool[Tensor, "N S S S"]:
     """Convert occupancy grids to solid cells by a threshold.
 
     In a grid without solid cells, those at least half as likely as its best one are solid.
@@ -93,7 +91,7 @@ def solid(
 
     Args:
         probabilities: Probabilities of the cells.
-        threshold: Smallest probability of a solid cell, of all grids or of each.
+        threshold: Smallest probability of a solid cell.
 
     Returns:
         Which cells are solid.

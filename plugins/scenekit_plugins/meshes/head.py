@@ -125,9 +125,11 @@ class MeshHead(Head[RawMeshes, Meshes]):
         config, threshold = self.config, self.config.voxels.threshold
         if seen is not None:
             logits = seen.logits
-            threshold = torch.where(seen.usable[rows], config.depth_threshold, threshold)[:, None, None, None]
         probabilities = logits[rows].detach().float().sigmoid()
         cells = solid(probabilities, threshold)
+        if seen is not None:
+            with_depth = seen.usable[rows][:, None, None, None]
+            cells = torch.where(with_depth, solid(probabilities, config.depth_threshold), cells)
         cells = whole(cells, probabilities) if config.voxels.tidy else cells
         return surfaces(cells, config.max_verts, config.voxels.align), confidence(cells, probabilities)
 

@@ -153,7 +153,7 @@ def test_a_surface_is_learned() -> None:
         logits = network(torch.zeros(4, 8, 8, 8), clues, own.labels)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert float(((logits > 0) == target.bool()).float().mean()) > 0.98
 
