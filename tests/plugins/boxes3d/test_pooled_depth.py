@@ -26,7 +26,6 @@ from tests.plugins.boxes3d.test_head import CAMERA, SIZE, head, three
 from tests.plugins.kit import pyramid, regions, targets
 from tests.tiny import VOCABULARY, config
 
-
 VALUES = ("center", "size", "rotation", "scores")
 
 
