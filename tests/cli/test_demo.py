@@ -37,6 +37,21 @@ def test_synthetic_scenes(run, tiny_model, tmp_path) -> None:
     assert again.size == (240, 320) and again.draw().tobytes() == Image.open(out / "scene-0.png").tobytes()
 
 
+def test_a_clip_with_events(run, clip_model, tmp_path, capsys) -> None:
+    out = tmp_path / "demo"
+    result = run("demo", "--model", clip_model, "--out", out, "--count", "1", "--threshold", "0", "--json")
+    assert result.json["clip"] == [str(out / "clip.mp4"), str(out / "clip.json")] and len(result.json["images"]) == 1
+    whole = sk.ClipScene.load(out / "clip.json")
+    texts, spans = whole[sk.EVENTS].captions.texts, whole[sk.EVENTS].spans
+    assert len(whole) == 40 and len(texts) > 0
+    assert torch.allclose(torch.tensor([event["span"] for event in result.json["events"]]), spans, atol=1e-3)
+    report = (out / "report.html").read_text()
+    assert "clip, frame 20" in report and texts[0][0] in report and "Events" in report
+    demo.print_summary(out / "report.html", [], demo.DemoClip([out / "clip.mp4"], whole), as_json=False)
+    said = capsys.readouterr().out
+    assert "clip.mp4: events" in said and texts[0][0][:20] in said and "wrote " in said
+
+
 def test_own_image(run, tiny_model, tmp_path) -> None:
     Image.new("RGBA", (70, 50), (0, 0, 255, 128)).save(tmp_path / "mine.png")
     result = run("demo", "--model", tiny_model, "--out", tmp_path / "out", "--image", tmp_path / "mine.png")

@@ -15,22 +15,9 @@ import torch
 from PIL import Image
 
 import scenekit as sk
-from scenekit.weights import save_model
-from tests.cli.conftest import SMALL
 
-EVENTS: dict[str, Any] = {"rows": 2, "columns": 2, "width": 16, "lstm": {"width": 16, "features": 16}}
 TIMES = [0.0, 0.04, 0.2, 0.24, 0.3, 1.0]
 BOTH = ("--tasks", "masks,events", "--threshold", "0")
-
-
-@pytest.fixture(scope="module")
-def model(vocabulary: sk.Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a model with masks and the task of events, with random weights."""
-    torch.manual_seed(0)
-    tasks = {"masks": SMALL["tasks"]["masks"], "events": {**EVENTS, "score_threshold": 0.0, "max_events": 4}}
-    folder = tmp_path_factory.mktemp("eventful") / "model"
-    save_model(sk.build(sk.ModelConfig.model_validate({**SMALL, "tasks": tasks}), vocabulary), folder)
-    return str(folder)
 
 
 @pytest.fixture
@@ -43,9 +30,9 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def predict(run: Callable[..., Any], model: str) -> Callable[..., Any]:
+def predict(run: Callable[..., Any], clip_model: str) -> Callable[..., Any]:
     """Runs `scenekit predict` with that model."""
-    return lambda *arguments: run("predict", "--model", model, *arguments)
+    return lambda *arguments: run("predict", "--model", clip_model, *arguments)
 
 
 def scenes_in(text: str) -> list[sk.Scene]:
@@ -57,12 +44,12 @@ def drawn(path: Path) -> list[np.ndarray]:
         return [frame.image.permute(1, 2, 0).numpy().astype(int) for frame in frames]
 
 
-def test_events_stand_beside_the_lines_in_a_table_and_below_the_drawings(predict, model, clip, tmp_path) -> None:
+def test_events_stand_beside_the_lines_in_a_table_and_below_the_drawings(predict, clip_model, clip, tmp_path) -> None:
     out, lines = tmp_path / "out.mp4", tmp_path / "scenes.jsonl"
     result = predict(clip, *BOTH, "--out", out, "--json", lines)
     assert (result.status, result.err) == (0, "")
     whole = sk.ClipScene.load(tmp_path / "scenes.clip.json")
-    expected = sk.predict_clip(sk.load(model), clip, threshold=0.0)
+    expected = sk.predict_clip(sk.load(clip_model), clip, threshold=0.0)
     assert whole.times == pytest.approx(TIMES) and whole.frames == () and len(whole[sk.EVENTS]) >= 2
     assert torch.allclose(whole[sk.EVENTS].spans, expected[sk.EVENTS].spans, atol=1e-3)
     assert whole[sk.EVENTS].captions.texts == expected[sk.EVENTS].captions.texts
@@ -199,9 +186,9 @@ class Camera:
 
 
 @pytest.mark.parametrize("name", ["0", "rtsp://host/a"])
-def test_live_sources_are_refused(refused, model, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_live_sources_are_refused(refused, clip_model, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr("scenekit.io.video.reading.video", lambda source, **options: Camera())
-    said = refused("predict", name, "--model", model, *BOTH)
+    said = refused("predict", name, "--model", clip_model, *BOTH)
     assert f"which needs a video file, not {name}; record one first, or leave it out" in said
 
 
