@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def parted(network: SceneModel, tasks: Sequence[str] | None) -> tuple[list[str], list[str] | None]:
-    """Part the tasks that are asked for.
+    """Split the tasks that are asked for.
 
     Args:
         network: The model.
