@@ -192,6 +192,15 @@ def test_live_sources_are_refused(refused, clip_model, monkeypatch: pytest.Monke
     assert f"which needs a video file, not {name}; record one first, or leave it out" in said
 
 
+def test_bags_are_refused(predict, tmp_path) -> None:
+    pytest.importorskip("rosbags")
+    from tests.ros.recording import IMAGE, image, noise, record
+
+    bag = record(tmp_path / "run", [("/image", IMAGE, 1.0, image(1.0, noise()))])
+    result = predict(bag, *BOTH)
+    assert result.status == 2 and f"needs a video file, not {bag}" in result.err
+
+
 def test_images_are_refused(predict, tmp_path) -> None:
     Image.new("RGB", (50, 40)).save(tmp_path / "photo.png")
     result = predict(tmp_path / "photo.png", *BOTH)
