@@ -109,10 +109,16 @@ def test_tasks_of_clips_alone_beside_other_options(predict, clip, tmp_path, opti
     assert result.status == 0 and len(drawn(tmp_path / "out.mp4")) == 6
 
 
-def test_a_bag_of_scenes_of_a_video(predict, clip, tmp_path) -> None:
+def test_scenes_in_a_bag_are_those_of_frames(predict, clip, tmp_path) -> None:
     pytest.importorskip("rosbags")
-    result = predict(clip, *BOTH, "--out", tmp_path / "out.mcap")
-    assert result.status == 0 and (tmp_path / "out.mcap").is_file()
+    from rosbags.highlevel import AnyReader
+
+    assert predict(clip, *BOTH, "--out", tmp_path / "out.mcap").status == 0
+    with AnyReader([tmp_path / "out.mcap"]) as reader:
+        chosen = [connection for connection in reader.connections if connection.topic == "/scenekit/scene"]
+        texts = [reader.deserialize(data, one.msgtype).data for one, _, data in reader.messages(chosen)]
+    assert len(texts) == 6 and not any("events" in json.loads(text) for text in texts)
+    assert all("masks" in json.loads(text) for text in texts)
 
 
 def test_without_a_name_tasks_of_clips_do_not_run(predict, clip, monkeypatch: pytest.MonkeyPatch) -> None:
