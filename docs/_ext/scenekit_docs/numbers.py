@@ -224,9 +224,9 @@ RESULT_FILES: Sequence[Result] = (
         "depth",
         "3D boxes and meshes with depth of the image",
         "`small` on the first 100 validation scenes, without depth and with the exact depth of the scene, which is "
-        "spoilt by an error of scale of each image, by noise of each pixel, or by pixels without depth; and other ways "
-        "to place a box by exact depth. Nothing is learned from depth. F1 in percent: of shapes brought to one depth, "
-        "and as placed in the scene.",
+        "spoilt by an error of scale of each image, by noise of each pixel, or by pixels without depth; and ways to "
+        "place a box by exact depth of which nothing is learned. F1 in percent: of shapes brought to one depth, and as "
+        "placed in the scene.",
         "OMP_NUM_THREADS=1 python benchmarks/depth.py",
     ),
     Result(
