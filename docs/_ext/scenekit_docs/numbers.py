@@ -291,6 +291,12 @@ def page_of(*names: str) -> str:
     return page(*(section(result) for result in wanted if result.path.exists()))
 
 
+def part_of(name: str, entry: str) -> str:
+    """Return the tables of one entry of a file alone, without the description of the measurement."""
+    found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return page(*tables({entry: found[entry]}))
+
+
 def section(result: Result) -> str:
     """Return heading, description, command and tables of a file."""
     found = json.loads(result.path.read_text(encoding="utf-8"))
