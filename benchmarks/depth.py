@@ -1,8 +1,8 @@
 """Measure 3D boxes and meshes with depth of an image: `OMP_NUM_THREADS=1 python benchmarks/depth.py [--limit 100]`.
 
 The model is measured on the first synthetic validation scenes, without depth and with exact depth that is spoilt: by an
-error of scale of each image, by noise of each pixel, and by pixels without depth. The ways to place a box at the depth
-of its pixels are compared on exact depth. Nothing is learned from depth.
+error of scale of each image, by noise of each pixel, and by pixels without depth. What the networks that read depth add
+is measured at the condition of the targets, and the ways to place a box without them on exact depth.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch import Tensor
 
 import scenekit as sk
 from scenekit.io.files import plain, write_atomically
+from scenekit_plugins import depth_samples
 from scenekit_plugins.boxes3d import head, refinement
 
 METRICS: Mapping[str, tuple[str, ...]] = {
@@ -39,6 +40,7 @@ TARGETS: Mapping[str, tuple[float, bool]] = {
 }
 """The target of each metric at 2 % error of scale, and whether more is better."""
 TARGET_CONDITION = "2 % of scale"
+NOTHING_LEARNED = f"{TARGET_CONDITION}, nothing learned from depth"
 HALF_EXTENT = 0.41
 """Share of its half extent along the optical axis by which a center lies behind the median depth of an object."""
 
@@ -76,26 +78,25 @@ CONDITIONS: Mapping[str, Condition | None] = {
 }
 
 
-def shifted_median(boxes: Any, regions: Any, images: Any, depth: Any, masks: Any) -> Any:
+def shifted_median(boxes: Any, samples: Any) -> Any:
     """Place centers behind the median depth by a constant share of the half extent."""
-    samples = refinement.samples_of(regions, images, depth, masks)
     extent = (boxes.rotation.abs() @ boxes.size.flip(-1)[..., None] / 2)[:, 2, 0]
     median = samples.depth.masked_fill(~samples.counted, torch.nan).nanmedian(dim=1).values
     return refinement.at_depth(boxes, (median + HALF_EXTENT * extent).where(samples.usable, boxes.center[:, 2]))
 
 
-def without_masks(boxes: Any, regions: Any, images: Any, depth: Any, masks: Any) -> Any:
-    """Place boxes as usual, by the middle of their regions instead of masks."""
-    return refinement.refined(boxes, regions, images, depth, None)
+def without_masks(regions: Any, images: Any, depth: Any, masks: Any) -> Any:
+    """Sample depth in the middle of regions instead of masks."""
+    return depth_samples.samples_of(regions, images, depth, None)
 
 
 WAYS: Mapping[str, Callable[[], tuple[AbstractContextManager[Any], ...]]] = {
-    "rays meet the box (as shipped)": lambda: (),
+    "rays meet the box": lambda: (),
     "median depth + 0.41 half extents": lambda: (patch.object(head, "refined", shifted_median),),
     "rays meet the front of the box": lambda: (patch.object(refinement, "SURFACE", 0.0),),
     "median instead of the nearer band": lambda: (patch.object(refinement, "BAND", (0.5, 0.5)),),
-    "masks are not eroded": lambda: (patch.object(refinement, "EROSION", 0),),
-    "the middle of regions instead of masks": lambda: (patch.object(head, "refined", without_masks),),
+    "masks are not eroded": lambda: (patch.object(depth_samples, "EROSION", 0),),
+    "the middle of regions instead of masks": lambda: (patch.object(head, "samples_of", without_masks),),
 }
 """Ways to place a box, each with what it replaces."""
 
@@ -110,12 +111,13 @@ def main() -> None:
     model, data = sk.load(arguments.model), sk.dataset("synthetic", split="val")
     began = time.perf_counter()
     conditions = {name: measured(model, data, spoil, arguments.limit) for name, spoil in CONDITIONS.items()}
-    ways = {}
+    untaught, ways = without_learned(model), {}
+    conditions[NOTHING_LEARNED] = measured(untaught, data, CONDITIONS[TARGET_CONDITION], arguments.limit)
     for name, replaced in WAYS.items():
         with ExitStack() as stack:
             for part in replaced():
                 stack.enter_context(part)
-            ways[name] = measured(model, data, Condition(), arguments.limit, ["boxes3d"])
+            ways[name] = measured(untaught, data, Condition(), arguments.limit, ["boxes3d"])
     reached = conditions[TARGET_CONDITION]
     targets = {
         f"{name}, {TARGET_CONDITION}": {
@@ -130,6 +132,16 @@ def main() -> None:
     result = {**machine(torch.device("cpu")), **facts, **found}
     write_atomically(arguments.out, (json.dumps(plain(result), indent=1) + "\n").encode())
     print(json.dumps(found, indent=1))
+
+
+def without_learned(model: sk.SceneModel) -> sk.SceneModel:
+    """Return the model without the networks that read depth."""
+    config = model.config.model_dump(mode="json")
+    for task in METRICS:
+        config["tasks"][task]["depth"] = None
+    bare = sk.build(sk.ModelConfig.model_validate(config), model.vocabulary).eval()
+    bare.load_state_dict(model.state_dict(), strict=False)
+    return bare
 
 
 def measured(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scenekit.cli import output
-from scenekit.cli.stream_sinks import FILES, Opener, Sink
+from scenekit.cli.stream_sinks import FILES, Opener, Sink, of_frame
 from scenekit.cli.stream_sources import FrameSource, Kind, Selection
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class BagSink:
             scene: The scene.
             frame: Its frame.
         """
-        self.writer.add(scene, getattr(frame, "header", None))
+        self.writer.add(of_frame(scene), getattr(frame, "header", None))
 
 
 @contextmanager

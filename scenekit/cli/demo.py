@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scenekit.cli import output, scene_files
-from scenekit.cli.demo_clip import save_clip
+from scenekit.cli.demo_clip import DemoClip, save_clip
 from scenekit.cli.image_inputs import check_files, unique_stems
+from scenekit.cli.stream_clips import print_clip
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -60,7 +61,7 @@ def demo(
     ] = None,
     threshold: output.ThresholdOption = 0.5,
     clip: Annotated[
-        bool, typer.Option("--clip/--no-clip", help="Beside synthetic scenes, a clip with ids that last, and its map.")
+        bool, typer.Option("--clip/--no-clip", help="Beside synthetic scenes, a clip: ids that last, events, a map.")
     ] = True,
     device: output.DeviceOption = "auto",
     as_json: output.JsonOption = False,
@@ -83,9 +84,9 @@ def demo(
         save(entry, out)
     report = out / "report.html"
     info = {"model": name, "tasks": network.tasks, "device": network.device.type, "threshold": threshold}
-    write_report(report, entries, title="Predictions of scenekit", model_info=info)
-    files = save_clip(network, out) if clip and not image else []
-    print_summary([report, *files], entries, as_json)
+    shown = save_clip(network, out) if clip and not image else DemoClip()
+    write_report(report, [*entries, *shown.entries], title="Predictions of scenekit", model_info=info)
+    print_summary(report, entries, shown, as_json)
 
 
 def one_class_each(network: SceneModel) -> SceneModel:
@@ -224,22 +225,26 @@ def save(entry: ReportEntry, folder: Path) -> None:
         output.save_image(drawn, folder / f"{entry.name}-{name}.png")
 
 
-def print_summary(files: Sequence[Path], entries: Sequence[ReportEntry], as_json: bool) -> None:
-    """Print the number of predicted objects and the paths of what is to be looked at.
+def print_summary(report: Path, entries: Sequence[ReportEntry], clip: DemoClip, as_json: bool) -> None:
+    """Print the number of predicted objects, what happens in the clip, and the paths of what is to be looked at.
 
     Args:
-        files: The report, and the files of the clip.
-        entries: Entries of the report.
+        report: The report.
+        entries: Its entries of images.
+        clip: The clip.
         as_json: Whether to print JSON.
     """
     if as_json:
         images = [{"name": e.name, **counts(e.scene), "seconds": e.timings} for e in entries]
-        output.print_json({"report": str(files[0]), "clip": list(map(str, files[1:])), "images": images})
+        files = list(map(str, clip.files))
+        output.print_json({"report": str(report), "clip": files, "images": images, **clip.values()})
         return
     for entry in entries:
         predicted = ", ".join(f"{count} {what}" for what, count in counts(entry.scene).items())
         output.print_text(f"{entry.name}: {predicted} in {1000 * sum(entry.timings.values()):.0f} ms")
-    output.print_text(f"wrote {', '.join(map(str, files))}")
+    if clip.whole is not None:
+        print_clip(clip.whole, str(clip.files[0]))
+    output.print_text(f"wrote {', '.join(map(str, [report, *clip.files]))}")
 
 
 def counts(scene: Scene) -> dict[str, int]:

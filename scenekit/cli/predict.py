@@ -177,6 +177,7 @@ def predict(
 ) -> None:
     """Run all tasks, or the named ones, on images or the frames of videos, in one pass each.
 
+    Tasks of whole clips, such as events, run on files of videos where --tasks names them.
     An image that cannot be read gives one line on standard error and the exit status 2; the others are processed.
     """
     wanted, known_camera = output.task_names(tasks), camera_from(camera, focal)

@@ -21,6 +21,7 @@ from scenekit.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from scenekit.keys import Key
     from scenekit.model.pipeline import Worker
     from scenekit.model.scene_model import SceneModel
     from scenekit.scene import Scene
@@ -134,6 +135,8 @@ class StreamRun:
     """Predicts the scenes of a source, each with its frame."""
     device: torch.device
     """Device of the network."""
+    of_clip: Callable[[str, str], Mapping[Key[Any, Any], Any]] = lambda name, stem: {}
+    """(name of a source, stem of its files) -> the values of the whole, known before its frames are drawn."""
 
     def over(self, names: Sequence[str], stems: Sequence[str]) -> None:
         """Predict the scenes of all frames, and print a table.
@@ -148,22 +151,37 @@ class StreamRun:
         reports: list[Report] = []
         with self.targets.opened() as sinks_of:
             for name, stem in zip(names, stems, strict=True):
+                values = self.of_clip(name, stem)
                 with self.kind.open(name, self.selection) as source, sinks_of(source, stem) as sinks:
-                    reports.append(self._report(source, sinks))
+                    reports.append(self._report(source, sinks, values))
         if not self.targets.printed:
             output.print_table("", Report.COLUMNS, (report.row() for report in reports))
 
-    def _report(self, source: FrameSource, sinks: Sequence[Sink]) -> Report:
+    def _report(self, source: FrameSource, sinks: Sequence[Sink], values: Mapping[Key[Any, Any], Any]) -> Report:
         """Predict the scenes of one source, and write each as soon as it is there."""
         report, began = Report(source.source), time.monotonic()
         total = self.selection.count(source.duration, source.rate)
         # Closed before the source: a thread may still read from it.
-        with closing(self.pairs(source)) as found, taken(found, sinks, self.device) as pairs:
+        with closing(self.pairs(source)) as found, taken(beside(found, values), sinks, self.device) as pairs:
             for scene, _ in output.rated_progress(pairs, os.path.basename(source.source), total):
                 report.frames += 1
                 report.objects.update(scene.counts())
         report.seconds, report.damaged = time.monotonic() - began, source.damaged
         return report
+
+
+def beside(pairs: Pairs, values: Mapping[Key[Any, Any], Any]) -> Pairs:
+    """Yield the scenes of frames with the values of their clip, of which drawings show what happens at the moment.
+
+    Args:
+        pairs: Scenes with their frames.
+        values: Values of the whole clip.
+
+    Yields:
+        The scenes with their frames.
+    """
+    for scene, frame in pairs:
+        yield replace(scene, values={**scene.values, **values}), frame
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scenekit.cli import predict_stream
 from scenekit.cli.predict_live import LiveOptions
 from scenekit.cli.predict_stream import Pairs
+from scenekit.cli.stream_clips import ClipRun, parted, print_unasked
 from scenekit.cli.stream_sinks import Targets
 from scenekit.cli.stream_sources import FrameSource, Kind, Selection
 from scenekit.cli.stream_tracking import Tracking
@@ -55,12 +56,17 @@ class StreamCommand:
         with ExitStack() as stack:
             stack.callback(kind.release)
             predict_stream.check(kind, names, stems, selection, self.targets)
-            network, tasks = self.load(), self.tasks
+            network = self.load()
+            of_clips, tasks = parted(network, self.tasks)
+            clips = ClipRun(network, of_clips, self.threshold, self.camera, self.targets)
+            clips.check(kind, names, self.live)
+            if tasks is None:
+                print_unasked(network, kind, names)
             if self.tracking is not None:
                 network, tasks = self.tracking.prepared(network, tasks)
             stack.enter_context(self.live.reported(self.targets.printed))
-            scenes = self._scenes(network, tasks)
-            predict_stream.StreamRun(kind, selection, self.targets, scenes, network.device).over(names, stems)
+            scenes, values = self._scenes(network, tasks), partial(clips.values, kind, selection, len(names) == 1)
+            predict_stream.StreamRun(kind, selection, self.targets, scenes, network.device, values).over(names, stems)
 
     def _scenes(self, network: SceneModel, tasks: list[str] | None) -> Callable[[FrameSource], Pairs]:
         """Return what predicts the scenes of a source, each with its frame."""

@@ -66,6 +66,18 @@ class _Lines:
                 self._file.truncate(self._whole)
 
 
+def of_frame(scene: Scene) -> Scene:
+    """Return a scene without the values of its clip, which would stand in the line of each frame anew.
+
+    Args:
+        scene: The scene of a frame.
+
+    Returns:
+        What belongs to the frame alone.
+    """
+    return replace(scene, values={key: value for key, value in scene.values.items() if not key.of_clip})
+
+
 class SceneLines(_Lines):
     """A file of scenes as JSON, one a line."""
 
@@ -81,7 +93,7 @@ class SceneLines(_Lines):
         """
         if scene.path is not None and os.path.exists(scene.path):
             scene = replace(scene, path=portable(scene.path, self._target))
-        self.append(json_line(scene.to_json()))
+        self.append(json_line(of_frame(scene).to_json()))
 
 
 class PrintedLines:
@@ -94,7 +106,7 @@ class PrintedLines:
             scene: The scene.
             frame: Its frame.
         """
-        results().write(json_line(scene.to_json()))
+        results().write(json_line(of_frame(scene).to_json()))
         results().flush()
 
 
@@ -196,6 +208,9 @@ def track_lines(target: Path, source: FrameSource) -> Iterator[Sink]:
 TRACKS = ".txt"
 """How the names of files of tracks end."""
 
+CLIP = ".clip.json"
+"""How the names of files of the values of whole clips end."""
+
 DRAWN = (".mp4", ".m4v", ".mov", ".mkv")
 """How the names of drawn videos end."""
 
@@ -251,6 +266,21 @@ class Targets:
         if self.folder is None:
             return {self.out: self.files[self.out.suffix.lower()]}
         return {self.folder / f"{stem}.mp4": drawn_video, self.folder / f"{stem}.jsonl": scene_lines}
+
+    def clip_files(self, stem: str, alone: bool) -> list[Path]:
+        """Return the files for what belongs to a whole clip: one beside each file of scenes.
+
+        Args:
+            stem: Name of the files of the source in a folder, without suffix.
+            alone: Whether there is no other source.
+
+        Returns:
+            The files; of several sources, that beside the lines of all has the name of its source, too.
+        """
+        files = [] if self.folder is None else [self.folder / f"{stem}{CLIP}"]
+        if self.lines is not None:
+            files.append(self.lines.with_name(f"{self.lines.stem}{'' if alone else f'-{stem}'}{CLIP}"))
+        return list(dict.fromkeys(files))
 
     def check(self, sources: Sequence[str], stems: Sequence[str]) -> None:
         """Check the targets before the run; nothing is created.

@@ -100,6 +100,8 @@ class Kind:
     """Raises InputError, before the model is loaded, where frames of the source cannot be had."""
     release: Callable[[], None] = lambda: None
     """Closes what `check` has opened and kept, as far as `open` has not returned it."""
+    again: Callable[[str], bool] = lambda name: False
+    """Whether tasks of clips can run on it: it can be opened and read twice, and its times begin near 0."""
 
 
 def is_video(name: str) -> bool:
@@ -214,7 +216,7 @@ def video_kind() -> Kind:
         The kind, for one run.
     """
     videos = Videos()
-    return Kind("videos", is_video, videos.open, videos.check, videos.release)
+    return Kind("videos", is_video, videos.open, videos.check, videos.release, os.path.isfile)
 
 
 def kind_of(names: Sequence[str], known: Sequence[Kind] | None = None) -> Kind | None:

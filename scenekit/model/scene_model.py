@@ -198,7 +198,10 @@ class SceneModel(nn.Module):
         order = self.plan.needed(tasks, complete_keys(given), batch.inputs)
         clip_order = [name for name in order if name in self.clip_tasks]
         if clip_order and not has_clips:
-            raise InputError(f"task {clip_order[0]!r} is one of clips; run it on frames by `sk.predict_clip`")
+            raise InputError(
+                f"task {clip_order[0]!r} is one of clips; run it on frames by `sk.predict_clip`, or on a "
+                "video file by `scenekit predict`"
+            )
         timer = timer or StepTimer(batch.pixels.device)
         losses: dict[str, Tensor] = {}
         parts = eagerly(self._parts, batch.to(batch.pixels.device, self.dtype), given, targets is None)

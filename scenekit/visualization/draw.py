@@ -53,7 +53,8 @@ def draw_scene(scene: Scene, image: ImageSource | None = None, layers: Sequence[
         scene: The scene.
         image: The image in its original size; by default the file of the scene's `path`.
         layers: Names of tasks, or "boxes". By default all tasks whose keys the scene has, except tasks that another
-            drawn task requires, and those with an image of their own; boxes where there are none.
+            drawn task requires, and those with an image of their own; boxes where there are none. Tasks of clips are
+            drawn on top of the others.
 
     Returns:
         The drawing, enlarged by a whole factor where the image is small.
@@ -194,7 +195,7 @@ def chosen_layers(scene: Scene, names: Sequence[str] | None) -> dict[str, Layer]
         InputError: The scene has no such layer.
     """
     available = available_layers(scene)
-    names = _compatible(drawn_tasks(scene)) or list(available)[:1] if names is None else names
+    names = _default(scene) if names is None else names
     for name in names:
         if name not in available:
             raise InputError(f"the scene has no layer {name!r} to draw{nearest(name, available)}")
@@ -210,9 +211,16 @@ def layers_apart(scene: Scene) -> list[str]:
     Returns:
         Names of tasks.
     """
+    together = _default(scene)
+    return [name for name, spec in drawn_tasks(scene).items() if spec.draw_apart and name not in together]
+
+
+def _default(scene: Scene) -> list[str]:
+    """Return the layers of one drawing: of the image, or else its boxes, and on top of them those of its clip."""
     tasks = drawn_tasks(scene)
-    together = _compatible(tasks)
-    return [name for name, spec in tasks.items() if spec.draw_apart and name not in together]
+    of_clips = [name for name, spec in tasks.items() if spec.of_clips]
+    of_image = _compatible({name: spec for name, spec in tasks.items() if name not in of_clips})
+    return [*(of_image or [BOXES] * (OBJECTS in scene.streams)), *of_clips]
 
 
 def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:

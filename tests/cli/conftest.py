@@ -13,7 +13,7 @@ import scenekit as sk
 from scenekit.cli.main import main
 from scenekit.weights import save_model
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "input": {"min_size": 64, "max_size": 96},
     "backbone": {"name": "mobilenet_v3_small"},
     "pyramid": {"channels": 16},
@@ -44,6 +44,17 @@ def tiny_model(vocabulary: sk.Vocabulary, tmp_path_factory: pytest.TempPathFacto
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny") / "model"
     save_model(sk.build(sk.ModelConfig.model_validate(SMALL), vocabulary), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def clip_model(vocabulary: sk.Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a model with masks and the task of events, with random weights."""
+    torch.manual_seed(0)
+    events = {"rows": 2, "columns": 2, "width": 16, "lstm": {"width": 16, "features": 16}}
+    tasks = {"masks": SMALL["tasks"]["masks"], "events": {**events, "score_threshold": 0.0, "max_events": 4}}
+    folder = tmp_path_factory.mktemp("eventful") / "model"
+    save_model(sk.build(sk.ModelConfig.model_validate({**SMALL, "tasks": tasks}), vocabulary), folder)
     return str(folder)
 
 

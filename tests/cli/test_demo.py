@@ -1,6 +1,7 @@
 """`scenekit demo`: the report and the files beside it."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,22 @@ def test_synthetic_scenes(run, tiny_model, tmp_path) -> None:
     assert written - {"scene-0-keypoints.png"} == {"scene-0.png"} | {f"scene-0-{name}.png" for name in layers}
     again = sk.Scene.load(out / "scene-0.json")
     assert again.size == (240, 320) and again.draw().tobytes() == Image.open(out / "scene-0.png").tobytes()
+
+
+def test_a_clip_with_events(run, clip_model, tmp_path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sk, "clips", partial(sk.clips, frames=20, size=(60, 80)))
+    out = tmp_path / "demo"
+    result = run("demo", "--model", clip_model, "--out", out, "--count", "1", "--threshold", "0", "--json")
+    assert result.json["clip"] == [str(out / "clip.mp4"), str(out / "clip.json")] and len(result.json["images"]) == 1
+    whole = sk.ClipScene.load(out / "clip.json")
+    texts, spans = whole[sk.EVENTS].captions.texts, whole[sk.EVENTS].spans
+    assert len(whole) == 20 and len(texts) > 0
+    assert torch.allclose(torch.tensor([event["span"] for event in result.json["events"]]), spans, atol=1e-3)
+    report = (out / "report.html").read_text()
+    assert "clip, frame 10" in report and texts[0][0] in report and "Events" in report
+    demo.print_summary(out / "report.html", [], demo.DemoClip([out / "clip.mp4"], whole), as_json=False)
+    said = capsys.readouterr().out
+    assert "clip.mp4: events" in said and texts[0][0][:20] in said and "wrote " in said
 
 
 def test_own_image(run, tiny_model, tmp_path) -> None:

@@ -87,8 +87,8 @@ def scan(folder: Path) -> Path:
 
 
 def test_evaluation_with_depth(run, refused, spatial_model, monkeypatch) -> None:
-    seen = []
-    monkeypatch.setattr(head, "refined", lambda boxes, *rest: seen.append(rest[2].shape) or boxes)
+    seen, sampled = [], head.samples_of
+    monkeypatch.setattr(head, "samples_of", lambda *view: seen.append(view[2].shape) or sampled(*view))
     scenes = ("--option", "size=[64, 96]", "--option", "cache=false", "--limit", "2", "--split", "test")
     common = ("evaluate", "--model", spatial_model, "--tasks", "boxes3d", *scenes)
     assert run(*common, "--json").status == 0 and seen == []

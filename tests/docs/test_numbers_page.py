@@ -34,6 +34,12 @@ def test_every_command_names_a_script_that_exists(numbers: ModuleType, repositor
     assert all((repository / "benchmarks" / f"{script[1]}.py").exists() for script in scripts if script)
 
 
+def test_a_part_of_a_file_is_its_table_alone(numbers: ModuleType, repository: Path) -> None:
+    part = numbers.part_of("depth", "conditions")
+    assert part in numbers.page_of("depth") and part.startswith("| conditions | boxes3d AP3D |")
+    assert "| without depth |" in part and part.count("\n\n") == 0
+
+
 def test_measurements_become_tables_line_by_line(numbers: ModuleType) -> None:
     found = {"torch": "2.0", "cases": {"one": {"ms": 1.23456, "equal": True}, "two": {"ms": 20.0, "equal": False}}}
     plain, grid = numbers.tables(found)

@@ -11,9 +11,9 @@ from PIL import Image
 from scenekit.cli.scene_files import save
 from scenekit.errors import InputError
 from scenekit.hooks import Coverage, TaskSpec, registry
-from scenekit.keys import ATTRIBUTES, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
+from scenekit.keys import ATTRIBUTES, EVENTS, KEYPOINTS, MASKS, OBJECTS, PANOPTIC, RELATIONS, SEMANTIC, Key
 from scenekit.scene import Objects, Scene
-from scenekit.structures import Masks, Relations, Vocabulary
+from scenekit.structures import Captions, Events, Masks, Relations, Vocabulary
 from scenekit.structures.moments import Moment, VideoFrame
 from scenekit.visualization import (
     Canvas,
@@ -320,3 +320,15 @@ def test_layers_full_of_words_are_drawn_when_asked_for_or_alone():
     np.testing.assert_array_equal(
         np.asarray(draw_scene(alone, image)), np.asarray(draw_scene(told, image, ["attributes"]))
     )
+
+
+def test_what_happens_in_a_clip_is_drawn_on_top_of_whatever_its_frame_shows() -> None:
+    scene = replace(room(), moment=Moment(1.0, 0))
+    happening = {EVENTS: Events(torch.tensor([[0.5, 2.0]]), Captions((("a person walks",),)))}
+    held = Relations(torch.tensor([0]), torch.tensor([1]), torch.tensor([0]))
+    scene = replace(scene, vocabulary=replace(scene.vocabulary, predicates=("left of",)))
+    shown = {"masks": {MASKS: scene[MASKS]}, "boxes": {}, "relations": {RELATIONS: held}}
+    for layer, values in shown.items():
+        frame, image = replace(scene, values={**values, **happening}), gray_image(scene)
+        assert draw_scene(frame, image).tobytes() == draw_scene(frame, image, [layer, "events"]).tobytes()
+        assert layers_apart(frame) == []

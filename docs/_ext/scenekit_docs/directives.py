@@ -21,6 +21,7 @@ PAGES: Mapping[str, Callable[..., str]] = {
     "hook": hooks.hook,
     "keys": keys.table_of_keys,
     "numbers": numbers.page_of,
+    "numbers-part": numbers.part_of,
     "options": options.page_of_kind,
     "presets": options.presets,
     "proposals": options.sources_of_proposals,

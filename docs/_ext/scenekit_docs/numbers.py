@@ -224,9 +224,9 @@ RESULT_FILES: Sequence[Result] = (
         "depth",
         "3D boxes and meshes with depth of the image",
         "`small` on the first 100 validation scenes, without depth and with the exact depth of the scene, which is "
-        "spoilt by an error of scale of each image, by noise of each pixel, or by pixels without depth; and other ways "
-        "to place a box by exact depth. Nothing is learned from depth. F1 in percent: of shapes brought to one depth, "
-        "and as placed in the scene.",
+        "spoilt by an error of scale of each image, by noise of each pixel, or by pixels without depth; and ways to "
+        "place a box by exact depth of which nothing is learned. F1 in percent: of shapes brought to one depth, and as "
+        "placed in the scene.",
         "OMP_NUM_THREADS=1 python benchmarks/depth.py",
     ),
     Result(
@@ -299,6 +299,12 @@ def page_of(*names: str) -> str:
     """Return a section per existing file, or only those of the named files."""
     wanted = [result for result in RESULT_FILES if not names or result.file in names]
     return page(*(section(result) for result in wanted if result.path.exists()))
+
+
+def part_of(name: str, entry: str) -> str:
+    """Return the tables of one entry of a file alone, without the description of the measurement."""
+    found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return page(*tables({entry: found[entry]}))
 
 
 def section(result: Result) -> str:

@@ -12,18 +12,17 @@ from scenekit_plugins.boxes3d.birds_eye import draw_birds_eye
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, relabeled
 from scenekit_plugins.boxes3d.draw import draw_boxes3d
 from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
-from scenekit_plugins.boxes3d.head import DEPTH_INPUT, Boxes3DHead
+from scenekit_plugins.boxes3d.head import Boxes3DHead
 from scenekit_plugins.boxes3d.priors import prepared
 from scenekit_plugins.boxes3d.recording import record_boxes3d
 from scenekit_plugins.class_option import applying_to
+from scenekit_plugins.depth_samples import DEPTH_INPUT
 
 
 def _configured(spec: TaskSpec, config: Boxes3DConfig) -> TaskSpec:
     """Return the record as the options make it: for some classes alone, without depth if it is not asked for."""
     spec = applying_to(spec, config.classes)
-    if config.refine:
-        return spec
-    return replace(spec, inputs={} if config.depth is None else {DEPTH_INPUT: ()})
+    return spec if config.refine else replace(spec, inputs={})
 
 
 @hookimpl

@@ -119,6 +119,9 @@ class Cubes:
     K: Float[Tensor, "N 3 3"]
     """Intrinsics of the camera."""
 
+    def __getitem__(self, rows: Int[Tensor, " M"]) -> Cubes:
+        return Cubes(**{name: value[rows] for name, value in vars(self).items()})
+
     @property
     def center(self) -> Float[Tensor, "N 3"]:
         """Center in the camera frame, in metres."""

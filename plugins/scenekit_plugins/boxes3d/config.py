@@ -142,12 +142,14 @@ class Boxes3DConfig(Config):
     inside of the object's mask, or of the middle of its region without masks. Nothing is learned for it.
     """
     depth: DepthUse | None = None
-    """How the network itself reads depth that images come with; it has to be trained for that, on data with
-    `data.inputs: [depth]`. "pooled": for each cell of the RoI features the median of depth from that of the region, the
-    range between its quartiles and the share of samples that have depth, by a layer that begins with zeros.
+    """How depth that images come with corrects boxes beyond that; it has to be trained, on data with
+    `data.inputs: [depth]`. "pooled": a small network corrects depth, size, rotation and center of the moved boxes by
+    the depth of the cells of a region relative to them. Without depth nothing changes, to the bit.
     """
-    depth_dropout: float = Field(default=0.4, ge=0, le=1)
-    """Share of the training images whose depth the network does not get, so that it also learns without."""
+    depth_width: int = Field(default=256, ge=1)
+    """Hidden width of that network."""
+    depth_alone: bool = False
+    """Whether training changes nothing but that network, so that results without depth stay as they are, to the bit."""
     priors: Priors | None = None
     """Priors by class; if null, they are computed from the training data (see `scenekit_plugins.boxes3d.priors`).
     Classes without boxes there get those of all classes together, and without any data 1 m in each direction.
@@ -160,6 +162,12 @@ class Boxes3DConfig(Config):
     """With this option the evaluation adds AP by KITTI's protocol for Car, Pedestrian and Cyclist. It maps class names
     to KITTI's, such as {"person": "Pedestrian"}; names that differ by case only need no entry.
     """
+
+    @model_validator(mode="after")
+    def _corrects_moved_boxes(self) -> Boxes3DConfig:
+        if self.depth is not None and not self.refine:
+            raise ValueError("depth: pooled corrects boxes that refine has moved to the depth; leave refine on")
+        return self
 
 
 def relabeled(config: Boxes3DConfig, names: Mapping[str, str]) -> Boxes3DConfig:

@@ -8,26 +8,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
 from scenekit.keys import BOXES3D, MASKS, OBJECTS
 from scenekit.model.board import Board
-from scenekit.model.head import Core, Head
+from scenekit.model.head import AxisNames, Core, Head
 from scenekit.model.targets import Targets
 from scenekit.structures import Boxes3D, Regions
+from scenekit.structures.tensors import map_tensors
 from scenekit_plugins.boxes3d.coding import Cubes, Views, decode_cubes
 from scenekit_plugins.boxes3d.config import Boxes3DConfig, Priors
 from scenekit_plugins.boxes3d.evaluator import Boxes3DEvaluator
 from scenekit_plugins.boxes3d.losses import cube_losses, turned
 from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers, PositionEmbedding
-from scenekit_plugins.boxes3d.pooled_depth import PooledDepth
+from scenekit_plugins.boxes3d.pooled_depth import DepthCorrection, placed_by
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 from scenekit_plugins.boxes3d.refinement import refined
-
-DEPTH_INPUT = "depth"
-"""The modality that the head reads, by its name in `ImageBatch.inputs`."""
+from scenekit_plugins.depth_samples import DEPTH_INPUT, Samples, samples_of, spoilt
 
 
 class Boxes3DHead(Head[Numbers, Boxes3D]):
@@ -36,7 +35,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
     `scores` of its boxes are sqrt(p exp(-u)) of the object's score p and the uncertainty u of the box (1 without one);
     the scores of OBJECTS stay as they are. Boxes are in the frame of the image's camera; without one, of the assumed
     camera, so that metres are no more accurate than the assumption. Of an image that comes with depth, boxes move along
-    their rays to it (see `Boxes3DConfig.refine`).
+    their rays to it, and are corrected by it (see `refine` and `depth` of `Boxes3DConfig`).
 
     Boxes that are invalid (NaN, sides of 0, no rotation), whose center is not in front of the camera, or of an image
     without a camera give no loss.
@@ -50,11 +49,15 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         features = core.channels * config.pooled**2
         self.network = CubeNetwork(features, things, config)
         self.position = PositionEmbedding(config.position_width, features) if config.position_width else None
-        self.depth = None if config.depth is None else PooledDepth(config.pooled, features, config.depth_dropout)
+        self.depth = None if config.depth is None else DepthCorrection(len(things), config.depth_width)
         symmetry = [core.vocabulary.symmetry.get(name, 1) for name in things]
         self.register_buffer("symmetry", torch.tensor(symmetry, dtype=torch.int64), persistent=False)
         self.priors = ClassPriors(things, config.priors or Priors(), config.code)
         self.axis_names = {f"network.{name}": axes for name, axes in self.network.axis_names.items()}
+        if self.depth is not None:
+            self.axis_names["depth.label.weight"] = (AxisNames(things),)
+            self.requires_grad_(not config.depth_alone)
+            self.depth.requires_grad_(True)
 
     def forward(self, board: Board) -> Numbers:
         regions: Regions = board[OBJECTS]
@@ -62,25 +65,49 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         features = board.pool(OBJECTS, size=self.config.pooled).flatten(1)
         if self.position is not None:
             features = features + self.position(Views.of(board.images, regions).positions)
-        depth = board.images.inputs.get(DEPTH_INPUT)
-        if self.depth is not None and depth is not None:
-            features = self.depth(features, regions, board.images, depth)
         numbers: ClassNumbers = self.network(features)
         return numbers.of(regions.labels)
 
     def loss(self, raw: Numbers, board: Board, targets: Targets) -> dict[str, Tensor]:
-        """Compute `xy`, `z`, `dims` and `pose`, and as configured `joint` and `uncertainty`."""
+        """Compute `xy`, `z`, `dims` and `pose`, and as configured `joint` and `uncertainty`.
+
+        The corrections by depth have the same losses, as `depth_xy` and so on, where images come with depth.
+        """
         regions, boxes = board[OBJECTS], targets[BOXES3D]
         with in_full(raw):
             rows = (usable(boxes) & board.images.has_camera[regions.image_index]).nonzero()[:, 0]
             views = Views.of(board.images, regions)[rows]
             predicted = self._cubes(raw[rows], views, regions.labels[rows])
             target = Cubes.projected(boxes[rows], views)
-            if self.config.loss.corners == "symmetric":
-                symmetry = self.symmetry[regions.labels[rows]]
-                target = replace(target, rotation=turned(target.rotation, predicted.rotation, symmetry))
             uncertainty = raw.uncertainty[rows] if self.config.uncertainty else None
-            return cube_losses(predicted, target, views.sides, uncertainty, self.config.loss, self.config.code.depth)
+            losses = self._losses(predicted, target, views, regions.labels[rows], uncertainty)
+            return losses | self._depth_losses(predicted, target, board, rows)
+
+    def _losses(
+        self,
+        predicted: Cubes,
+        target: Cubes,
+        views: Views,
+        labels: Int[Tensor, " N"],
+        uncertainty: Float[Tensor, " N"] | None = None,
+    ) -> dict[str, Tensor]:
+        if self.config.loss.corners == "symmetric":
+            target = replace(target, rotation=turned(target.rotation, predicted.rotation, self.symmetry[labels]))
+        return cube_losses(predicted, target, views.sides, uncertainty, self.config.loss, self.config.code.depth)
+
+    def _depth_losses(
+        self, predicted: Cubes, target: Cubes, board: Board, rows: Int[Tensor, " M"]
+    ) -> dict[str, Tensor]:
+        """Compute the losses of the corrections by depth; the boxes that they correct learn nothing from them."""
+        samples = self._samples(board)
+        if self.depth is None or samples is None:
+            return {}
+        with_depth = samples.usable[rows].nonzero()[:, 0]
+        own, regions = samples[rows[with_depth]], board[OBJECTS].subset(rows[with_depth])
+        placed = refined(map_tensors(Tensor.detach, predicted.boxes())[with_depth], own)
+        cubes = self.depth(placed, regions, board.images, own)
+        losses = self._losses(cubes, target[with_depth], Views.of(board.images, regions), regions.labels)
+        return {f"depth_{name}": loss for name, loss in losses.items()}
 
     def decode(self, raw: Numbers, board: Board) -> Boxes3D:
         """Decode boxes in metres, which do not depend on the resolution of the image."""
@@ -90,15 +117,26 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
             cubes = self._cubes(raw, Views.of(board.images, regions), regions.labels)
             certain = (-raw.uncertainty).exp()
             scores = certain if regions.scores is None else regions.scores.float() * certain
-            return self._refined(cubes.boxes(scores.sqrt()), board)
+            return self._with_depth(cubes.boxes(scores.sqrt()), board)
 
-    def _refined(self, boxes: Boxes3D, board: Board) -> Boxes3D:
-        """Move boxes to the depth that images come with, if the options say so."""
-        depth = board.images.inputs.get(DEPTH_INPUT)
-        if depth is None or not self.config.refine or not len(boxes):
+    def _with_depth(self, boxes: Boxes3D, board: Board) -> Boxes3D:
+        """Move boxes to the depth that images come with, and correct them by it, if the options say so."""
+        samples = self._samples(board) if len(boxes) else None
+        if samples is None:
             return boxes
+        placed = refined(boxes, samples)
+        if self.depth is None:
+            return placed
+        cubes = self.depth(placed, board[OBJECTS], board.images, samples)
+        return placed_by(cubes, placed, samples.usable & (cubes.depth > 0) & cubes.depth.isfinite())
+
+    def _samples(self, board: Board) -> Samples | None:
+        """Return the depth inside of the objects; None without depth, or if it is not used."""
+        depth = board.images.inputs.get(DEPTH_INPUT)
+        if depth is None or not self.config.refine:
+            return None
         masks = board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
-        return refined(boxes, board[OBJECTS], board.images, depth, masks)
+        return samples_of(board[OBJECTS], board.images, spoilt(depth, board.images.seeds), masks)
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
         """Return an evaluator that uses KITTI's protocol too, where the options ask for it."""

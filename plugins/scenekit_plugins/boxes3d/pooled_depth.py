@@ -1,92 +1,180 @@
-"""Depth of the cells of a region beside its RoI features.
+"""Boxes corrected by what depth shows of their objects.
 
-Letters: N regions, S side of the RoI features, K samples along the side of a cell, D features of a region, B images,
-H W pixels.
+Letters: N regions, P samples of a region, G side of the grid of cells in a region, K samples along the side of a cell,
+F numbers of a region, C classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from scenekit.ops.rng import generator
-from scenekit.structures import ImageBatch, Regions
-from scenekit_plugins.boxes3d.refinement import depth_in_regions
+from scenekit.ops.cameras import project
+from scenekit.ops.rotations import rotation_6d_to_matrix
+from scenekit.structures import Boxes3D, ImageBatch, Regions
+from scenekit_plugins.boxes3d.coding import Cubes, Views
+from scenekit_plugins.depth_samples import SIDE, Samples
 
-SAMPLES = 4
-"""Samples along each side of a cell (K)."""
+CELLS = 8
+"""Cells along each side of a region (G)."""
 
-STATISTICS = 3
-"""Numbers of a cell: its median from that of the region, the range between its quartiles, its share with depth."""
+NUMBERS = 6 * CELLS**2 + 23
+"""Numbers of a region (F): six of each cell, and what `of_the_box` returns."""
+
+FARTHEST = 2.0
+"""Limit of depths relative to the center, in diagonals of the box."""
+
+BORDER = 0.01
+"""Share of the image's sides within which a region ends at the border of the image."""
+
+PARTS = {"depth": 1, "size": 3, "rotation": 6, "pixels": 2}
+"""How many corrections there are of each kind."""
+
+LARGEST = {"depth": 0.5, "size": 0.5, "rotation": 1.0, "pixels": 0.2}
+"""Limits of the corrections: depth and pixels in diagonals of the box, logarithms of sizes, entries of a rotation."""
 
 
-class PooledDepth(nn.Module):
-    """Adds what depth says of a region to its features; to the bit nothing where there is none.
+class DepthCorrection(nn.Module):
+    """Corrects depth, size, rotation and center of boxes that lie at the depth of the image already.
 
-    The layer begins with zeros, so that a model which did not know depth starts with its own results.
+    It sees the depth of a region's cells relative to the center of its box, and the box; no features of the image, with
+    which it learned its training images by heart. The last layer begins with zeros: a new one changes nothing.
 
     Args:
-        side: Side of the RoI features.
-        features: Number of features of a region.
-        dropout: Share of the training images whose depth is left out.
+        classes: Number of classes.
+        width: Hidden width.
     """
 
-    def __init__(self, side: int, features: int, dropout: float) -> None:
+    def __init__(self, classes: int, width: int) -> None:
         super().__init__()
-        self.side, self.dropout = side, dropout
-        self.layer = nn.Linear(STATISTICS * side**2 + 1, features)
-        nn.init.zeros_(self.layer.weight)
-        nn.init.zeros_(self.layer.bias)
+        self.read = nn.Linear(NUMBERS, width)
+        self.label = nn.Embedding(classes, width)
+        self.hidden = nn.Linear(width, width)
+        self.corrections = nn.Linear(width, sum(PARTS.values()))
+        for parameter in (self.label.weight, self.corrections.weight, self.corrections.bias):
+            nn.init.zeros_(parameter)
 
-    def forward(
-        self, features: Float[Tensor, "N D"], regions: Regions, images: ImageBatch, depth: Float[Tensor, "B 1 H W"]
-    ) -> Float[Tensor, "N D"]:
-        """Return the features with those of depth.
+    def forward(self, boxes: Boxes3D, regions: Regions, images: ImageBatch, samples: Samples) -> Cubes:
+        """Return the corrected boxes; those whose samples are not usable have no meaning.
 
         Args:
-            features: Features of the regions.
-            regions: The regions, in network pixels.
-            images: The batch; images with seeds are those of a training step.
-            depth: Metres along the optical axis, NaN for none.
+            boxes: Boxes in the camera frame, refined by the depth of the image.
+            regions: Their regions, in network pixels.
+            images: The batch.
+            samples: Depth inside of their objects.
 
         Returns:
-            Features of the regions.
+            The boxes.
         """
-        if images.seeds is not None:
-            left_out = dropped(images.seeds, self.dropout).to(depth.device)
-            depth = depth.masked_fill(left_out[:, None, None, None], torch.nan)
-        numbers, there = statistics(regions, depth, self.side)
-        return torch.where(there[:, None], features + self.layer(numbers.to(features)), features)
+        views = Views.of(images, regions)
+        numbers = torch.cat((of_cells(boxes, samples), of_the_box(boxes, views, images.sizes, regions)), dim=1)
+        numbers = numbers.nan_to_num(0.0, 0.0, 0.0).to(self.read.weight.dtype)
+        hidden = F.relu(self.hidden(F.relu(self.read(numbers) + self.label(regions.labels))))
+        return corrected(boxes, views.K, self.corrections(hidden).float())
 
 
-def dropped(seeds: tuple[int, ...], share: float) -> Bool[Tensor, " B"]:
-    """Return of which training images depth is left out, which depends on their seeds alone."""
-    return torch.stack([torch.rand((), generator=generator(seed, "boxes3d.depth")) < share for seed in seeds])
-
-
-def statistics(
-    regions: Regions, depth: Float[Tensor, "B 1 H W"], side: int
-) -> tuple[Float[Tensor, "N F"], Bool[Tensor, " N"]]:
-    """Compute what depth says of each region: of each cell and, as a logarithm, the median of all.
+def of_cells(boxes: Boxes3D, samples: Samples) -> Float[Tensor, "N _"]:
+    """Compute what depth says of the cells of each region.
 
     Args:
-        regions: The regions, in network pixels.
-        depth: Metres along the optical axis, NaN for none.
-        side: Side of the RoI features.
+        boxes: Boxes in the camera frame.
+        samples: Depth inside of their objects.
 
     Returns:
-        `STATISTICS` numbers for each cell and the logarithm of the median, 0 where unknown; which regions have depth.
+        Of all cells the median depth of the object, that of all samples and the least one of the object, relative to
+        the center in diagonals of the box (0 if unknown); then the share of the object, whether its depth is known, and
+        the share of the samples with depth.
     """
-    samples = depth_in_regions(regions, depth, side * SAMPLES)
-    cells = samples.reshape(-1, side, SAMPLES, side, SAMPLES).transpose(2, 3).reshape(-1, side, side, SAMPLES**2)
-    cells = cells.masked_fill(~(cells > 0), torch.nan)
-    whole = cells.flatten(1).nanmedian(dim=1).values
-    quartiles = cells.nanquantile(torch.tensor([0.25, 0.75], device=cells.device), dim=3)
-    numbers = (
-        cells.nanmedian(dim=3).values - whole[:, None, None],
-        quartiles[1] - quartiles[0],
-        cells.isfinite().float().mean(dim=3),
+    center, diagonal = boxes.center[:, 2:], torch.linalg.vector_norm(boxes.size, dim=1, keepdim=True)
+    known = samples.depth > 0
+    own = _cells(samples.depth.masked_fill(~samples.counted, torch.nan))
+    every = _cells(samples.depth.masked_fill(~known, torch.nan))
+    middle, least = own.nanmedian(dim=2).values, own.nan_to_num(torch.inf).amin(dim=2)
+    there = middle.isfinite()
+    depths = (middle, every.nanmedian(dim=2).values, least.where(there, torch.nan))
+    relative = [((z - center) / diagonal).clamp(-FARTHEST, FARTHEST).nan_to_num(0.0) for z in depths]
+    shares = (_share(samples.inside), there.float(), _share(known))
+    return torch.cat([*relative, *shares], dim=1)
+
+
+def of_the_box(
+    boxes: Boxes3D, views: Views, sizes: Sequence[tuple[int, int]], regions: Regions
+) -> Float[Tensor, "N 23"]:
+    """Compute what a box and its region say, given the depth of the box.
+
+    Args:
+        boxes: Boxes in the camera frame.
+        views: Their regions with cameras.
+        sizes: Height and width of each image, in network pixels.
+        regions: The regions.
+
+    Returns:
+        Logarithms of the region's sides in metres, and in diagonals of the box; of the size of the box, and of its
+        depth; the ray through the middle of the region; which sides end at the border of the image; and the rotation.
+    """
+    z, diagonal = boxes.center[:, 2:], torch.linalg.vector_norm(boxes.size, dim=1, keepdim=True)
+    focal = views.K.diagonal(dim1=1, dim2=2)[:, :2]
+    metres = (views.sides / focal * z).clamp(min=0.01)
+    ray = (views.centers - views.K[:, :2, 2]) / focal
+    whole = views.boxes.new_tensor([(width, height) for height, width in sizes])[regions.image_index]
+    border = torch.cat((views.boxes[:, :2] < BORDER * whole, views.boxes[:, 2:] > (1 - BORDER) * whole), dim=1)
+    logs = (metres.log(), (metres / diagonal).log(), boxes.size.log(), z.log())
+    return torch.cat([*logs, ray, border.float(), boxes.rotation.flatten(1)], dim=1)
+
+
+def corrected(boxes: Boxes3D, K: Float[Tensor, "N 3 3"], corrections: Float[Tensor, "N 12"]) -> Cubes:
+    """Apply corrections to boxes.
+
+    Args:
+        boxes: Boxes in the camera frame.
+        K: Intrinsics of each camera.
+        corrections: Those of `PARTS`, one after the other, before their limits.
+
+    Returns:
+        The boxes.
+    """
+    parts = dict(zip(PARTS, torch.split(corrections, list(PARTS.values()), dim=1), strict=True))
+    step = {name: LARGEST[name] * part.tanh() for name, part in parts.items()}
+    diagonal = torch.linalg.vector_norm(boxes.size, dim=1)
+    pixels = diagonal[:, None] / boxes.center[:, 2:] * K.diagonal(dim1=1, dim2=2)[:, :2]
+    return Cubes(
+        pixels=project(boxes.center, K) + step["pixels"] * pixels,
+        depth=boxes.center[:, 2] + step["depth"][:, 0] * diagonal,
+        size=boxes.size * step["size"].exp(),
+        rotation=rotation_6d_to_matrix(boxes.rotation[:, :2].flatten(1) + step["rotation"]),
+        K=K,
     )
-    packed = torch.cat([*(part.flatten(1) for part in numbers), whole.log()[:, None]], dim=1)
-    return packed.nan_to_num(0.0), whole.isfinite()
+
+
+def placed_by(cubes: Cubes, boxes: Boxes3D, rows: Bool[Tensor, " N"]) -> Boxes3D:
+    """Return corrected boxes in some rows, and the boxes as they are in the others.
+
+    Args:
+        cubes: The corrected boxes.
+        boxes: The boxes.
+        rows: Which rows are corrected.
+
+    Returns:
+        The boxes, with their scores.
+    """
+    center = torch.where(rows[:, None], cubes.center, boxes.center)
+    size = torch.where(rows[:, None], cubes.size, boxes.size)
+    return replace(
+        boxes, center=center, size=size, rotation=torch.where(rows[:, None, None], cubes.rotation, boxes.rotation)
+    )
+
+
+def _cells(values: Float[Tensor, "N P"]) -> Float[Tensor, "N _ _"]:
+    """Return the samples of each cell [N G*G K*K]."""
+    side = SIDE // CELLS
+    parts = values.reshape(-1, CELLS, side, CELLS, side).transpose(2, 3)
+    return parts.reshape(-1, CELLS**2, side**2)
+
+
+def _share(marked: Bool[Tensor, "N P"]) -> Float[Tensor, "N _"]:
+    return _cells(marked.float()).mean(dim=2)

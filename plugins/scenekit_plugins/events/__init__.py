@@ -101,7 +101,6 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         loss_weights={"score": 4.0, "text": 3.0},
         evaluator=EventEvaluator,
         draw=draw_events,
-        draw_apart=True,
         hub_tag="video-text-to-text",
         stages=stages,
         configure=configured,

@@ -25,7 +25,7 @@ def scenekit_tasks() -> Iterator[TaskSpec]:
         uses=(BOXES3D,),
         learns_from=(MESHES, VOXELS),
         reads=(BOXES3D,),
-        loss_weights={"voxel": 3.0, "extent": 5.0, "chamfer": 1.0, "normal": 0.1, "edge": 1.0},
+        loss_weights={"voxel": 3.0, "depth_voxel": 3.0, "extent": 5.0, "chamfer": 1.0, "normal": 0.1, "edge": 1.0},
         evaluator=MeshEvaluator,
         draw=on_canvas(draw_meshes),
         draw_apart=True,

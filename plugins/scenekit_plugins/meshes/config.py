@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 
 from scenekit.config import Config
 from scenekit.hooks import TaskSpec
-from scenekit.keys import MESHES, VOXELS
+from scenekit.keys import MASKS, MESHES, VOXELS
 from scenekit_plugins.class_option import applying_to
+from scenekit_plugins.depth_samples import DEPTH_INPUT
 
 
 class VoxelConfig(Config):
@@ -94,6 +95,17 @@ class MeshConfig(Config):
     """Depth extent."""
     refinement: RefinementConfig = RefinementConfig()
     """Refinement of the mesh."""
+    depth: Literal["voxels"] | None = None
+    """How depth that images come with improves meshes; it has to be trained, on data with `data.inputs: [depth]`, and
+    needs 3D boxes. "voxels": a small network corrects the voxels by the visible surface, the mask and the 3D box, in a
+    longer frustum; the mesh around them is not refined further. Without depth nothing changes, to the bit.
+    """
+    depth_width: int = Field(default=64, ge=1)
+    """Channels of that network."""
+    depth_alone: bool = False
+    """Whether training changes nothing but that network, so that results without depth stay as they are, to the bit."""
+    depth_threshold: float = Field(default=0.4, gt=0, lt=1)
+    """Smallest probability of a solid cell with depth."""
     sphere: int | None = Field(default=None, ge=0, le=6)
     """Subdivisions of a sphere that is the initial mesh instead of voxels."""
     classes: tuple[str, ...] | None = None
@@ -108,6 +120,12 @@ class MeshConfig(Config):
     """Objects of which a part lies more than so many half sides from the center of the box, as where little of them is
     visible, train voxels and extent only.
     """
+
+    @model_validator(mode="after")
+    def _depth_corrects_voxels(self) -> MeshConfig:
+        if self.depth is not None and self.sphere is not None:
+            raise ValueError("meshes.depth corrects voxels, and meshes.sphere has none; set one of them to null")
+        return self
 
     @model_validator(mode="after")
     def _spheres_have_few_vertices(self) -> MeshConfig:
@@ -127,7 +145,9 @@ def configured(spec: TaskSpec, config: MeshConfig) -> TaskSpec:
         The changed record.
     """
     keys = (MESHES, VOXELS) if config.sphere is None else (MESHES,)
-    return applying_to(replace(spec, learns_from=keys, max_regions=config.max_regions), config.classes)
+    inputs = {} if config.depth is None else {DEPTH_INPUT: (MASKS,)}
+    spec = replace(spec, learns_from=keys, max_regions=config.max_regions, inputs=inputs)
+    return applying_to(spec, config.classes)
 
 
 def relabeled(config: MeshConfig, names: Mapping[str, str]) -> MeshConfig:

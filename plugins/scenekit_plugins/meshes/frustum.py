@@ -114,9 +114,8 @@ def to_cube(
     """
     depth = points[..., 2:].clamp(min=NEAREST)
     projected = _times(frames, torch.cat((points[..., :2], depth), dim=-1))
-    near, far = 1 / depths[..., :1], 1 / depths[..., 1:]
-    z = 2 * (near - 1 / depth) / (near - far) - 1
-    return torch.cat((projected[..., :2] / projected[..., 2:], z), dim=-1)
+    z = z_in_cube(depth[..., 0], depths)
+    return torch.cat((projected[..., :2] / projected[..., 2:], z[..., None]), dim=-1)
 
 
 def to_camera(
@@ -148,6 +147,20 @@ def depths_at(z: Float[Tensor, "*#B"], depths: Float[Tensor, "*#B 2"]) -> Float[
     """
     near, far = (1 / depths).unbind(dim=-1)
     return 1 / torch.maximum(near - (z + 1) / 2 * (near - far), far / FARTHEST)
+
+
+def z_in_cube(depth: Float[Tensor, "*#B"], depths: Float[Tensor, "*#B 2"]) -> Float[Tensor, "*B"]:
+    """Compute the z in the cube of points of a depth: the inverse of `depths_at`.
+
+    Args:
+        depth: Depths, in metres.
+        depths: Near and far end, in metres.
+
+    Returns:
+        Coordinates in the cube.
+    """
+    near, far = (1 / depths).unbind(dim=-1)
+    return 2 * (near - 1 / depth) / (near - far) - 1
 
 
 def _times(matrix: Float[Tensor, "*#B 3 3"], vectors: Float[Tensor, "*#B 3"]) -> Float[Tensor, "*B 3"]:

@@ -54,6 +54,23 @@ def grids_in_frustums(
     Returns:
         Occupancy of the frustums' cells: interpolated between cell centers, 0 outside of the box.
     """
+    places = places_in_boxes(boxes, frustums, side, align)
+    sampled = F.grid_sample(voxels[:, None].to(places), places, padding_mode="border", align_corners=False)[:, 0]
+    return sampled * (places.abs() <= 1).all(dim=-1)
+
+
+def places_in_boxes(boxes: Boxes3D, frustums: Frustums, side: int, align: Align) -> Float[Tensor, "N S S S 3"]:
+    """Compute where the centers of the cells of frustums are in the frames of 3D boxes.
+
+    Args:
+        boxes: 3D boxes.
+        frustums: The frustum of each.
+        side: Cells per side.
+        align: As in `cubify`.
+
+    Returns:
+        x y z along length, height and width, in half sides of the box.
+    """
     steps = cell_centers(side, align).to(frustums.boxes)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     cells = torch.stack((x, y, torch.ones_like(x)), dim=-1).reshape(-1, 3)  # all cells at one depth
@@ -62,9 +79,7 @@ def grids_in_frustums(
     rays, center = cells @ (frustums.rays.mT @ own), boxes.center[:, None] @ own
     depths = depths_at(steps, frustums.depths[:, None])
     places = depths[..., None, None] * rays[:, None] - center[:, None]
-    places = places.reshape(len(frustums), side, side, side, 3)
-    sampled = F.grid_sample(voxels[:, None].to(places), places, padding_mode="border", align_corners=False)[:, 0]
-    return sampled * (places.abs() <= 1).all(dim=-1)
+    return places.reshape(len(frustums), side, side, side, 3)
 
 
 def solid(probabilities: Float[Tensor, "N S S S"], threshold: float) -> Bool[Tensor, "N S S S"]:

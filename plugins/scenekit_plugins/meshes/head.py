@@ -11,13 +11,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from scenekit.keys import BOXES3D, MESHES, OBJECTS, VOXELS
+from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, ParameterNames, rows_by_name
 from scenekit.model.targets import Targets
 from scenekit.ops.rng import generator
 from scenekit.structures import Boxes3D, ImageBatch, Meshes, Regions
+from scenekit_plugins.depth_samples import DEPTH_INPUT, samples_of, spoilt
 from scenekit_plugins.meshes.config import MeshConfig
+from scenekit_plugins.meshes.depth_voxels import DepthVoxels, SeenVoxels, clues_of, wider
 from scenekit_plugins.meshes.frustum import NEAREST, Frustums, depth_ranges, extents
 from scenekit_plugins.meshes.grids import confidence, grids_in_frustums, solid, surfaces, whole
 from scenekit_plugins.meshes.losses import extent_loss, mesh_losses, voxel_loss
@@ -44,11 +46,17 @@ class RawMeshes:
     """Meshes after each stage."""
     scores: Float[Tensor, " M"] | None = None
     """IoU to expect of the voxels with the object; None where meshes start from spheres."""
+    seen: SeenVoxels | None = None
+    """Voxels corrected by depth; None without it."""
 
     @property
     def meshes(self) -> Meshes:
-        """Meshes after the last stage."""
-        return self.stages[-1] if self.stages else self.start
+        """Meshes after the last stage; where depth has corrected the voxels, those around them."""
+        if not self.stages or self.seen is None:
+            return self.stages[-1] if self.stages else self.start
+        places = torch.arange(len(self.rows), device=self.rows.device)
+        places = places + len(places) * ~self.seen.usable[self.rows]
+        return Meshes.cat([self.start, self.stages[-1]])[places]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,30 +91,69 @@ class MeshHead(Head[RawMeshes, Meshes]):
             else None
         )
         inputs = core.channels * extent.pooled**2
+        by_depth = config.depth is not None and self.voxels is not None
+        self.depth = DepthVoxels(self.side, len(things), config.depth_width) if by_depth else None
         self.extent = ExtentNetwork(inputs, extent.fcs, 1 if extent.agnostic else len(things))
         self.refinement = Refinement(
             core.channels, refinement.channels, refinement.stages, refinement.convs, refinement.subdivide
         )
+        if self.depth is not None:
+            self.requires_grad_(not config.depth_alone)
+            self.depth.requires_grad_(True)
         self.axis_names = self._axis_names(things)
 
     def forward(self, board: Board) -> RawMeshes:
         config, regions = self.config, board[OBJECTS]
         extents = own_class(self.extent(board.pool(OBJECTS, config.extent.pooled)), regions)
         rows = refined_rows(regions, config.refinement.regions, generator_of(board.images, "meshes.regions"))
+        logits = seen = scores = None
         if self.voxels is None:
-            logits, scores = None, None
             start = ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
         else:
             logits = self.voxels(board.pool(OBJECTS, config.voxels.pooled), regions.labels)
-            probabilities = logits[rows].detach().float().sigmoid()
-            cells = solid(probabilities, config.voxels.threshold)
-            cells = whole(cells, probabilities) if config.voxels.tidy else cells
-            start = surfaces(cells, config.max_verts, config.voxels.align)
-            scores = confidence(cells, probabilities)
+            seen = self._seen(logits, extents, board)
+            start, scores = self._start(logits, None if regions.matched is not None else seen, rows)
         stages: tuple[Meshes, ...] = ()
-        if self.refinement.stages:
+        if self.refinement.stages and not (seen is not None and regions.matched is None and bool(seen.usable.all())):
             stages = self.refinement(board.pool(OBJECTS, config.refinement.pooled)[rows], start)
-        return RawMeshes(logits, extents, rows, start, stages, scores)
+        return RawMeshes(logits, extents, rows, start, stages, scores, seen)
+
+    def _start(
+        self, logits: Float[Tensor, "N D D D"], seen: SeenVoxels | None, rows: Int[Tensor, " M"]
+    ) -> tuple[Meshes, Float[Tensor, " M"]]:
+        """Return the meshes around the voxels of some regions, and the IoU to expect of these."""
+        config, threshold = self.config, self.config.voxels.threshold
+        if seen is not None:
+            logits = seen.logits
+        probabilities = logits[rows].detach().float().sigmoid()
+        cells = solid(probabilities, threshold)
+        if seen is not None:
+            with_depth = seen.usable[rows][:, None, None, None]
+            cells = torch.where(with_depth, solid(probabilities, config.depth_threshold), cells)
+        cells = whole(cells, probabilities) if config.voxels.tidy else cells
+        return surfaces(cells, config.max_verts, config.voxels.align), confidence(cells, probabilities)
+
+    def _seen(self, logits: Float[Tensor, "N D D D"], extents: Float[Tensor, " N"], board: Board) -> SeenVoxels | None:
+        """Return the voxels corrected by the depth that images come with; None without depth."""
+        depth = board.images.inputs.get(DEPTH_INPUT)
+        if self.depth is None or depth is None or BOXES3D not in board:
+            return None
+        regions, boxes = board[OBJECTS], board[BOXES3D]
+        masks = board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
+        samples = samples_of(regions, board.images, spoilt(depth, board.images.seeds), masks)
+        frustums = self._frustums(board, wider(extents.detach(), samples.usable))
+        usable = samples.usable & frustums.usable & boxes.valid
+        clues = clues_of(samples, masks, boxes, frustums, self.side, self.config.voxels.align)
+        corrected = self.depth(logits.detach(), clues.to(logits.dtype), regions.labels)
+        return SeenVoxels(torch.where(usable[:, None, None, None], corrected, logits.detach()), frustums, usable)
+
+    def _frustums(self, board: Board, extents: Float[Tensor, " N"]) -> Frustums:
+        """Return the frustums of all regions for logarithms of depth extents, around the depths of the 3D boxes."""
+        regions: Regions = board[OBJECTS]
+        K, boxes = board.images.intrinsics[regions.image_index], regions.boxes.float()
+        heights = boxes[:, 3] - boxes[:, 1]
+        center = self._depths(board, heights.clamp(min=1.0), K)
+        return Frustums(boxes, depth_ranges(center, decode_extents(extents), heights, K[:, 1, 1]), K)
 
     def loss(self, raw: RawMeshes, board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute losses of voxels and extents for all regions, of meshes for the refined ones.
@@ -122,9 +169,19 @@ class MeshHead(Head[RawMeshes, Meshes]):
                 targets[VOXELS][rows], shapes.boxes[rows], shapes.frustums[rows], self.side, self.config.voxels.align
             )
             losses["voxel"] = voxel_loss(raw.voxels[rows], grids)
+        if raw.seen is not None:
+            losses["depth_voxel"] = self._depth_loss(raw.seen, shapes, targets)
         if raw.stages:
             losses |= self._mesh_losses(raw, shapes, generator_of(board.images, "meshes.points"))
         return losses
+
+    def _depth_loss(self, seen: SeenVoxels, shapes: ShapeTargets, targets: Targets) -> Tensor:
+        """Compare the voxels corrected by depth with the ground truth in the frustums of the predicted boxes."""
+        rows = (shapes.usable & seen.usable).nonzero()[:, 0]
+        grids = grids_in_frustums(
+            targets[VOXELS][rows], shapes.boxes[rows], seen.frustums[rows], self.side, self.config.voxels.align
+        )
+        return voxel_loss(seen.logits[rows], grids)
 
     def _mesh_losses(self, raw: RawMeshes, shapes: ShapeTargets, source: torch.Generator) -> dict[str, Tensor]:
         meshes, frustums = shapes.meshes[raw.rows], shapes.frustums[raw.rows]
@@ -144,13 +201,8 @@ class MeshHead(Head[RawMeshes, Meshes]):
         expect of its voxels, times the score of its object.
         """
         regions: Regions = board[OBJECTS]
-        K = board.images.intrinsics[regions.image_index]
-        boxes = regions.boxes.float()
-        heights = boxes[:, 3] - boxes[:, 1]
-        center = self._depths(board, heights.clamp(min=1.0), K)
-        extent = decode_extents(raw.extents)
-        frustums = Frustums(boxes, depth_ranges(center, extent, heights, K[:, 1, 1]), K)[raw.rows]
-        meshes = raw.meshes
+        extents = raw.extents if raw.seen is None else wider(raw.extents, raw.seen.usable)
+        frustums, meshes = self._frustums(board, extents)[raw.rows], raw.meshes
         verts = frustums.to_camera(meshes.verts, meshes.verts_packed_to_mesh_idx())
         scores = raw.scores
         if scores is not None and regions.scores is not None:
@@ -173,7 +225,8 @@ class MeshHead(Head[RawMeshes, Meshes]):
             named["extent.predictor"] = AxisNames(things)
         if self.voxels is not None and not self.config.voxels.agnostic:
             named["voxels.predictor"] = AxisNames(things, each=self.side)
-        return rows_by_name(named)
+        by_class = {} if self.depth is None else {"depth.label.weight": (AxisNames(things),)}
+        return {**rows_by_name(named), **by_class}
 
 
 def own_class(values: Float[Tensor, "N K *D"], regions: Regions) -> Float[Tensor, "N *D"]:

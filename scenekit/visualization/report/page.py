@@ -113,7 +113,8 @@ def summary(entries: Sequence[ReportEntry]) -> str:
         columns.append(Column("in ground truth", counts, numeric=True))
     columns.append(Column("classes", [escape(inventory(entry.scene)) for entry in entries]))
     if any(entry.timings for entry in entries):
-        columns.append(Column("time", [milliseconds(sum(entry.timings.values())) for entry in entries], numeric=True))
+        times = [milliseconds(sum(entry.timings.values())) if entry.timings else "" for entry in entries]
+        columns.append(Column("time", times, numeric=True))
     return f'<section class="card">\n<header><h2>Summary</h2></header>\n{table(columns)}\n</section>'
 
 

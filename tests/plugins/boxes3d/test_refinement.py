@@ -19,7 +19,8 @@ from scenekit.ops.rotations import axis_angle_to_matrix, random_rotations
 from scenekit.scene import Objects
 from scenekit.structures import Boxes3D, Camera, ImageBatch, Regions
 from scenekit_plugins.boxes3d import refinement
-from scenekit_plugins.boxes3d.refinement import at_depth, band_mean, crossings, refined, samples_of
+from scenekit_plugins.boxes3d.refinement import at_depth, band_mean, crossings
+from scenekit_plugins.depth_samples import samples_of
 from tests.plugins.kit import regions
 from tests.tiny import VOCABULARY, config, sample
 
@@ -34,6 +35,10 @@ def images(count: int = 1) -> ImageBatch:
 
 def flat(metres: float) -> Tensor:
     return torch.full((1, 1, *SIZE), metres)
+
+
+def refined(boxes: Boxes3D, *view: Any) -> Boxes3D:
+    return refinement.refined(boxes, samples_of(*view))
 
 
 def facing(*depths: float, size: tuple[float, float, float] = (0.5, 0.2, 0.6)) -> Boxes3D:
@@ -100,13 +105,6 @@ def test_masks_select_depth_and_their_border_does_not_count() -> None:
     assert border.float().mean() < 0.1
     by_region = refined(boxes, region, images(), depth, None).center[0, 2]
     assert by_region == pytest.approx(3.0 + 0.75 * 0.25, abs=1e-3)  # the middle half of the region
-
-
-def test_a_mask_that_is_all_border_counts_whole() -> None:
-    mask = torch.zeros(1, 28, 28)
-    mask[:, 14] = 0.9
-    values = samples_of(regions([REGION], [0]), images(), flat(3.0), mask)
-    assert bool(values.usable[0])
 
 
 def holes(pixels: int) -> Tensor:
