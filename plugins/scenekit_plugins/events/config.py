@@ -61,6 +61,7 @@ class EventConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> EventConfig:
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
+        for name, width in (("width", self.width), ("lstm.width", self.lstm.width)):
+            if width % self.heads:
+                raise ValueError(f"{name} must be a multiple of heads, got {width} and {self.heads}")
         return self

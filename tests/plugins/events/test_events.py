@@ -331,6 +331,8 @@ def test_frames_show_what_happens_at_their_moment() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(ValueError, match="width must be a multiple of heads, got 30 and 4"):
         EventConfig(width=30)
+    with pytest.raises(ValueError, match=r"lstm\.width must be a multiple of heads, got 30 and 4"):
+        EventConfig.model_validate({"lstm": {"width": 30}})
 
 
 def test_windows_of_many_frames_are_whole_in_half_precision() -> None:
