@@ -1,7 +1,7 @@
 """The network: slots of time look at the cells of frames, and each gives a span and its features.
 
-Letters: K clips, F frames of the longest, G cells of a frame in r rows and c columns, D width, DD twice that, S slots of
-the longest clip, H heads, N events, M moments of an event, P cells of all of them.
+Letters: K clips, F frames of the longest, G cells of a frame in r rows and c columns, D width, DD twice that, S slots
+of the longest clip, H heads, N events, M moments of an event, P cells of all of them.
 """
 
 from __future__ import annotations
