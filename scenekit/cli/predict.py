@@ -144,7 +144,8 @@ def predict(
         typer.Option(
             "--depth",
             metavar="FILE",
-            help="Depth aligned with the image: 16-bit PNG or .npy; of several images a folder of files called alike.",
+            help="Depth aligned with the image: PNG or TIFF of 16 bits, or .npy; of several images a folder of files "
+            "called alike.",
         ),
     ] = None,
     depth_scale: Annotated[

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scenekit.cli import output
-from scenekit.cli.predict_live import LiveOptions
+from scenekit.cli.predict_live import LiveOptions, parsed_rates
 from scenekit.cli.predict_stream import with_camera
 from scenekit.cli.stream_sinks import Targets
 from scenekit.cli.stream_sources import Kind, Selection
@@ -64,7 +64,7 @@ class ClipRun:
             live: Options of streams.
 
         Raises:
-            InputError: A source is live, or an option makes it so.
+            InputError: A source is live, or an option makes it so, or gives one of the tasks a rate.
         """
         if not self.tasks:
             return
@@ -75,6 +75,9 @@ class ClipRun:
         for option, value in (("--live", live.live or None), ("--budget", live.budget)):
             if value is not None:
                 raise InputError(f"{why}, and cannot be used with {option}; leave one of them out")
+        rated = next((name for name in self.tasks if name in (parsed_rates(live.rates) or {})), None)
+        if rated is not None:
+            raise InputError(f"--rates: {rated} reads the whole video at once, not on every n-th frame; leave it out")
 
     def values(
         self, kind: Kind, selection: Selection, alone: bool, name: str, stem: str

@@ -70,7 +70,12 @@ class ClipScene:
 
         Returns:
             The scene; without regions where no task of images was asked for.
+
+        Raises:
+            InputError: There is no such frame.
         """
+        if not 0 <= number < len(self):
+            raise InputError(f"expected the number of one of {len(self)} frames, counted from 0, got {number}")
         moment = Moment(self.times[number], number)
         scene = self.frames[number] if self.frames else replace(self.whole, moment=moment)
         return replace(scene, values={**scene.values, **self.whole.values})

@@ -284,6 +284,8 @@ def test_a_frame_has_the_values_of_its_clip_too(model: SceneModel) -> None:
     both = sk.predict_clip(model, images(3), ["masks", "change"], threshold=0.0, rate=4.0)
     scene = both.frame(1)
     assert set(scene.values) == {*both.frames[1].values, CHANGE} and len(scene.objects) == len(both.frames[1].objects)
+    with pytest.raises(InputError, match="number of one of 3 frames, counted from 0, got 3"):
+        sk.predict_clip(model, images(3), rate=4.0).frame(3)
     alone = sk.predict_clip(model, images(3), rate=4.0).frame(2)
     assert set(alone.values) == {CHANGE} and alone.moment is not None and alone.moment.time == 0.5
 

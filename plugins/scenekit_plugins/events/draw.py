@@ -11,8 +11,11 @@ from scenekit.visualization.scene_canvas import Canvas
 SHOWN = 8
 """So many events, best first, find room in an image."""
 
-LONGEST = 48
+LONGEST = 72
 """Characters of a text that are written out."""
+
+BAR = 0.12
+"""Where a bar lies between its text and the next one, as a part of the height of a line."""
 
 MARGIN = 0.04
 """Part of the sides that stays free around the bars."""
@@ -20,6 +23,8 @@ MARGIN = 0.04
 
 def draw_events(canvas: Canvas, scene: Scene) -> None:
     """Draw a bar for each event from left to right, and its text; at a moment of the clip only what happens then.
+
+    From left to right are the beginning of the clip's clock and the end of its last event.
 
     Args:
         canvas: What is drawn on.
@@ -33,8 +38,9 @@ def draw_events(canvas: Canvas, scene: Scene) -> None:
     for place, row in enumerate(rows):
         y, color = height - line * (len(rows) - place - 0.5), label_color(row)
         ends = [left + (right - left) * min(max(time / end, 0.0), 1.0) for time in events.spans[row].tolist()]
-        canvas.line([(ends[0], y), (max(ends[1], ends[0] + 1), y)], color)
-        texts.append(((left, y - line / 2, right, y + line / 2), _label(events, row), color))
+        under = y + BAR * line  # a text is written above its box
+        canvas.line([(ends[0], under), (max(ends[1], ends[0] + 1), under)], color)
+        texts.append(((left, y, right, y + line / 2), _label(events, row), color))
     canvas.texts(texts)
 
 
