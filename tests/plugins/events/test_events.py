@@ -27,7 +27,6 @@ from scenekit_plugins.events.decoder import AttendingDecoder
 from scenekit_plugins.events.evaluator import EventEvaluator, annotators
 from scenekit_plugins.events.head import EventHead, frame_times, kept_rows, thinned, windows
 from scenekit_plugins.events.matching import matched, span_iou
-from scenekit_plugins.events.network import EventNetwork
 from scenekit_plugins.texts.config import LstmConfig, TokenizerConfig
 from scenekit_plugins.texts.tokenizer import CaptionTokenizer, trained
 
@@ -335,9 +334,31 @@ def test_options_are_checked() -> None:
         EventConfig.model_validate({"lstm": {"width": 30}})
 
 
-def test_windows_of_many_frames_are_whole_in_half_precision() -> None:
-    """bfloat16 has no whole number between 500 and 502."""
-    network = EventNetwork(12, EventConfig(rows=1, columns=2, parts=1, width=16, heads=2, layers=1)).bfloat16()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_in_half_precision_clocks_stay_exact(dtype: torch.dtype) -> None:
+    """At 50 frames in a second, where bfloat16 has no second between 8 and 8.0625: spans are nearly the same."""
+    head = built(score_threshold=0.0, rate=50.0, window=10.0).eval()
+    torch.nn.init.normal_(head.network.span.weight, std=0.05)
+    times, cells = tuple(100 + number / 50 for number in range(501)), torch.randn(501, 4, CHANNELS + COLORS)
+    board = board_of(batch_of(times), cells)
+    half = board_of(batch_of(times), cells.to(dtype))
     with torch.no_grad():
-        sight = network([torch.zeros(501, 2, 12).bfloat16()], [torch.arange(501).bfloat16() / 50])
-    assert bool(sight.there.all())
+        exact = head(board)[1]
+        raw = head.to(dtype)(half)
+        found = head.decode(raw, half)[0]
+    assert raw[1].memory.dtype == dtype and bool(raw[1].there.all())
+    assert torch.equal(raw[1].times, exact.times) and torch.equal(raw[1].centers, exact.centers)
+    assert torch.allclose(raw[1].spans, exact.spans, atol=0.05) and len(exact.spans.unique()) > 10
+    assert len(found) and found.spans.dtype == torch.float32 and float(found.spans.min()) >= 100
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_the_shipped_model_predicts_events_in_half_precision(dtype: torch.dtype) -> None:
+    """The first event that it is sure of is found at nearly the same time."""
+    clip, model = sk.clips("synthetic_clips", split="val", frames=10, rate=4, size=(120, 160))[0], sk.load("small")
+    exact = sk.predict_clip(model, clip)[sk.EVENTS]
+    found = sk.predict_clip(model.to(dtype), clip)[sk.EVENTS]
+    assert len(exact) and found.spans.dtype == torch.float32
+    assert exact.scores is not None
+    best = exact.spans[exact.scores.argmax()]
+    assert float(span_iou(best[None], found.spans).max()) >= 0.8
