@@ -210,7 +210,7 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         Returns:
             A text for each span.
         """
-        used = sight.used[window]
+        used, spans = sight.used[window], spans.to(sight.spans)
         near = span_iou(spans, sight.spans[window]).masked_fill(~used, -torch.inf).argmax(dim=1)
         rows = torch.full_like(near, window)
         return self.captions(self._generated(self.network.described(sight, rows, sight.slots[window, near], spans)))
