@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 
 import torch
@@ -55,6 +55,22 @@ class Sight:
     """Of there being an event."""
     spans: Float[Tensor, "K S 2"]
     """Start and end, in seconds from the first frame."""
+
+    @classmethod
+    def cat(cls, parts: Sequence[Sight]) -> Sight:
+        """Concatenate what the network makes of several groups of clips, padded to the longest clip of all.
+
+        Args:
+            parts: One for each group, at least one.
+
+        Returns:
+            That of all clips, in order.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        names = [field.name for field in fields(cls)]
+        rows = ([row for part in parts for row in getattr(part, name)] for name in names)
+        return cls(*(nn.utils.rnn.pad_sequence(values, batch_first=True) for values in rows))
 
 
 class Attention(nn.Module):
