@@ -184,7 +184,7 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         generator = torch.Generator().manual_seed(self.config.search.seed)
         uniform = torch.rand(len(spans), self.config.max_tokens, generator=generator).to(spans.device)
         parts = []
-        for rows in torch.arange(len(spans), device=spans.device).split(TEXTS_TOGETHER):
+        for rows in torch.split(torch.arange(len(spans), device=spans.device), TEXTS_TOGETHER):
             features = sight.slots[clips[rows], slots[rows]]
             described = self.network.described(sight, clips[rows], features, spans[rows])
             parts.append(self._texts(described, uniform[rows]))
