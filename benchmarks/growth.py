@@ -137,7 +137,7 @@ def tasks(model: sk.SceneModel, amounts: Amounts) -> Mapping[int, Run]:
     """Return runs of boxes and so many tasks less one."""
     image = scaled(SIZE)
     boxes = [name for name in model.core_stages if sk.OBJECTS in model.plan.steps[name].provides]
-    wanted = [*boxes, *(name for name in model.plan.order if name in model.specs)]
+    wanted = [*boxes, *(name for name in model.plan.order if name in model.tasks)]
     return {amount: partial(model.predict, image, wanted[: len(boxes) - 1 + amount]) for amount in amounts}
 
 

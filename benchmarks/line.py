@@ -9,7 +9,7 @@ its slower thread, and a crop took six to nine times as long. The runs are short
 not those of converged models.
 
 Each system keeps its model and its metrics in a folder of its own below `--work`; only those that are missing are
-trained, while the times are measured anew by every run. Those that need a package that is not installed are left out,
+trained, while the times are measured anew by every run. Those that need an extra that is not installed are left out,
 and named. `--quick` runs all with next to no training.
 """
 
@@ -21,6 +21,7 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,15 @@ class System:
     """Name of its file in recipes/line, without the suffix."""
     options: tuple[str, ...] = ()
     """What differs from the recipe, as `a.b=value`."""
-    package: str | None = None
-    """Package that it needs."""
+    extra: str | None = None
+    """Extra of scenekit that it needs."""
     crops: bool = False
     """Whether the trunk is one for crops, which the detector has for itself."""
 
     @property
     def missing(self) -> bool:
-        """Whether its package is not installed."""
-        return self.package is not None and find_spec(self.package) is None
+        """Whether that extra is not installed; another OpenCV lacks the modules of selective search."""
+        return self.extra is not None and not (find_spec("cv2") and hasattr(import_module("cv2"), "ximgproc"))
 
 
 def pooling(kind: str) -> tuple[str, ...]:
@@ -82,9 +83,9 @@ def upsampling(name: str) -> tuple[str, ...]:
 DETECTORS: Mapping[str, System] = {
     "sliding window": System("sliding_window", crops=True),
     "R-CNN, sliding windows": System("rcnn", crops=True),
-    "R-CNN, selective search": System("rcnn", (SELECTIVE_SEARCH,), "cv2", crops=True),
+    "R-CNN, selective search": System("rcnn", (SELECTIVE_SEARCH,), "selective-search", crops=True),
     "Fast R-CNN, sliding windows": System("fast_rcnn"),
-    "Fast R-CNN, selective search": System("fast_rcnn", (SELECTIVE_SEARCH,), "cv2"),
+    "Fast R-CNN, selective search": System("fast_rcnn", (SELECTIVE_SEARCH,), "selective-search"),
     "Faster R-CNN, one map, RoI pooling": System("faster_rcnn_single_map", pooling("pool")),
     "Faster R-CNN, one map, RoIAlign": System("faster_rcnn_single_map", pooling("align")),
     "Faster R-CNN, FPN": System("faster_rcnn_fpn"),
@@ -156,11 +157,11 @@ def written_trunk(work: Path) -> Path:
 
 
 def selected(systems: Mapping[str, System], only: Sequence[str] | None) -> dict[str, System]:
-    """Return the systems to run, by name; print those whose package is not installed."""
+    """Return the systems to run, by name; print those whose extra is not installed."""
     wanted = {name: system for name, system in systems.items() if not only or name in only}
     for name, system in wanted.items():
         if system.missing:
-            print(f"{name}: left out, as {system.package} is not installed", flush=True)
+            print(f"{name}: left out, as scenekit[{system.extra}] is not installed", flush=True)
     return {name: system for name, system in wanted.items() if not system.missing}
 
 

@@ -70,7 +70,7 @@ class ClipRun:
             return
         why = f"--tasks {self.tasks[0]}: it reads a whole video before the frames are drawn"
         for name in names:
-            if not kind.again(name):
+            if not kind.runs_clip_tasks(name):
                 raise InputError(f"{why}, which needs a video file, not {name}; record one first, or leave it out")
         for option, value in (("--live", live.live or None), ("--budget", live.budget)):
             if value is not None:
@@ -140,6 +140,6 @@ def print_unasked(network: SceneModel, kind: Kind, names: Sequence[str]) -> None
         kind: Kind of the sources.
         names: Their names.
     """
-    if network.clip_tasks and all(map(kind.again, names)):
+    if network.clip_tasks and all(map(kind.runs_clip_tasks, names)):
         every = ",".join((*network.tasks, *network.clip_tasks))
         output.print_note(f"without {', '.join(network.clip_tasks)}; for everything: --tasks {every}")

@@ -100,7 +100,7 @@ class Kind:
     """Raises InputError, before the model is loaded, where frames of the source cannot be had."""
     release: Callable[[], None] = lambda: None
     """Closes what `check` has opened and kept, as far as `open` has not returned it."""
-    again: Callable[[str], bool] = lambda name: False
+    runs_clip_tasks: Callable[[str], bool] = lambda name: False
     """Whether tasks of clips can run on it: it can be opened and read twice, and its times begin near 0."""
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 OPSET = 20
 
+_ONE_CORE = Lock()
+
 OWN = "scenekit"
 """The distribution of the built-in formats, whose packages have the names of their modules."""
 
@@ -117,14 +119,22 @@ def write_openvino(program: ExportedProgram, path: Path) -> None:
         raise OSError(f"OpenVINO does not write it: {one_line(error)}") from error
 
 
-@cache
 def openvino_core() -> Core:
-    """Make the one core of OpenVINO that this process has.
+    """Return the one core of OpenVINO that this process has; threads wait while it is made.
 
     The CPU plugin of each core gives the thread a stack of its own for signals (for AMX) and later puts back the one
     that it found. Of two cores, the one closed last puts back the stack that the other has freed, and the next signal
     with a handler, that of a child that ends as well, would kill the process.
+
+    Returns:
+        The core.
     """
+    with _ONE_CORE:
+        return _made_core()
+
+
+@cache
+def _made_core() -> Core:
     import openvino
 
     return openvino.Core()

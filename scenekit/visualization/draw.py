@@ -220,7 +220,8 @@ def _default(scene: Scene) -> list[str]:
     tasks = drawn_tasks(scene)
     of_clips = [name for name, spec in tasks.items() if spec.of_clips]
     of_image = _compatible({name: spec for name, spec in tasks.items() if name not in of_clips})
-    return [*(of_image or [BOXES] * (OBJECTS in scene.streams)), *of_clips]
+    boxes = [BOXES] if OBJECTS in scene.streams else []
+    return [*(of_image or boxes), *of_clips]
 
 
 def _compatible(tasks: Mapping[str, TaskSpec]) -> list[str]:
