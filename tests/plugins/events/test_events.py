@@ -376,6 +376,5 @@ def test_the_shipped_model_predicts_events_in_half_precision() -> None:
     exact = sk.predict_clip(model, clip)[sk.EVENTS]
     assert len(exact) and exact.scores is not None
     best = exact.spans[exact.scores.argmax()]
-    for dtype in (torch.float16, torch.bfloat16):  # the weights are stored in float16
-        found = sk.predict_clip(model.to(dtype), clip)[sk.EVENTS]
-        assert found.spans.dtype == torch.float32 and float(span_iou(best[None], found.spans).max()) >= 0.8
+    found = sk.predict_clip(model.to(torch.bfloat16), clip)[sk.EVENTS]
+    assert found.spans.dtype == torch.float32 and float(span_iou(best[None], found.spans).max()) >= 0.8
