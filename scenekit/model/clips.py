@@ -1,4 +1,4 @@
-"""Tasks of clips on the frames of a video, of any length: only what they read is kept of each batch of frames."""
+"""Tasks of clips on the frames of a video: only what they read is kept of each batch of frames."""
 
 from __future__ import annotations
 
@@ -136,7 +136,9 @@ def predict_clip(
     ```
 
     The network reads `batch_size` frames at a time, and of them no more is kept than what the tasks of clips read (and
-    scenes, where tasks of images are asked for), so that a video may have any length.
+    scenes, where tasks of images are asked for). Memory still grows with the number of frames: the events of `small`
+    keep cells of about 56 kB of each, so that an hour of 30 frames in a second takes about 6 GB, and twice as much
+    while they are merged at the end. `sk.video(path, every=)` leaves out frames; the events look at 4 in a second.
 
     Args:
         model: A model with a task of clips.

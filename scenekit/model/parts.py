@@ -152,12 +152,14 @@ class _Merger:
         self.board.put(key, key.field.select(_joined(named), order), own)
 
     def _images(self, key: Key[Any, Any], values: Sequence[Any]) -> Any:
-        order = torch.tensor([image for part in self.parts for image in part.images]).argsort()
+        images = [image for part in self.parts for image in part.images]
+        order = torch.tensor(images).argsort()
         if isinstance(values[0], FeaturePyramid):
             levels = zip(*(value.maps for value in values), strict=True)
             return replace(values[0], maps=tuple(stacked(level)[order.to(level[0].device)] for level in levels))
         if isinstance(values[0], Tensor):
-            return stacked(values)[order.to(values[0].device)]
+            whole = stacked(values)
+            return whole if images == sorted(images) else whole[order.to(whole.device)]  # long videos have no room
         if not all(isinstance(value, list | tuple) for value in values):
             raise _NotJoinedError(type(values[0]).__name__)
         places = self.places.get(OBJECTS, [])

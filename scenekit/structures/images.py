@@ -342,5 +342,5 @@ def stacked(values: Sequence[Tensor], blank: float = 0.0) -> Tensor:
     for value in values:
         missing = (sides - torch.tensor(value.shape))[1:].flip(0)  # F.pad begins with the last axis
         both = torch.stack((torch.zeros_like(missing), missing), dim=1).flatten().tolist()
-        padded.append(F.pad(value, both, value=blank))
+        padded.append(F.pad(value, both, value=blank) if any(both) else value)
     return torch.cat(padded)

@@ -101,6 +101,17 @@ def test_a_flipped_clip_has_flipped_sentences(
     assert torch.equal(again[1].cells, flipped.cells)
 
 
+def test_cells_of_another_trunk_are_kept_elsewhere(benchmark: ModuleType, small: sk.SceneModel, tmp_path: Path) -> None:
+    """Those of another head on the same trunk are the same."""
+    folder = benchmark.cells_folder(small, tmp_path)
+    assert folder.parent == tmp_path and benchmark.cells_folder(benchmark.with_head(small, SMALL), tmp_path) == folder
+    other = benchmark.with_head(small, {"rows": 5, **SMALL})
+    with torch.no_grad():
+        trunk = benchmark.with_head(small, {})
+        next(trunk.stages["backbone"].parameters()).view(-1)[0] += 0.5
+    assert len({folder, *(benchmark.cells_folder(model, tmp_path) for model in (other, trunk))}) == 3
+
+
 def test_shifted_cells_are_those_of_shifted_images(benchmark: ModuleType) -> None:
     """One number that counts the columns of parts, and one that counts rows."""
     config = EventConfig(rows=3, columns=4, parts=2)

@@ -282,8 +282,9 @@ RESULT_FILES: Sequence[Result] = (
         "`small` on the synthetic clips of two splits, of 5 seconds with 4 frames in each: precision and recall of the "
         "events at a temporal IoU of 0.5, and scores of their sentences, means over the thresholds 0.3, 0.5, 0.7 and "
         "0.9. For the predicted spans and for the true ones; with the sentences of the model, and with one for "
-        "all: the most frequent one of training clips, and the most central one, which has the highest mean unigram-F "
-        "with all of them. The settings of the training were chosen on the validation clips.",
+        "all: the most frequent one of the first 100 training clips, and the most central one, which has the highest "
+        "mean unigram-F with all of them. The settings of the training were chosen on the validation clips; the "
+        "targets are for the test clips.",
         "OMP_NUM_THREADS=1 python benchmarks/events.py",
     ),
     Result(

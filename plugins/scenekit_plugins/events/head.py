@@ -1,7 +1,7 @@
 """The head: slots of time become events, and a decoder describes them.
 
-Letters: K clips, G cells of a frame, S slots of a clip, E events of a clip, M matched slots of all clips, D width, DD
-twice that.
+Letters: K clips, G cells of a frame, S slots of a clip, E events of a clip, M matched slots of all clips, N chosen
+ones, P cells of an event, L upper limit of tokens, D width, DD twice that.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ from scenekit_plugins.texts.tokenizer import CaptionTokenizer, of_names
 Windows = list[tuple[int, slice]]
 """Clip and frames of each window."""
 
+TOGETHER = 8
+"""Windows that the network looks at together, except in training, so that the memory of a long video is bounded."""
+
+TEXTS_TOGETHER = 128
+"""Texts that are generated together, for the same reason."""
 
 EARLY = 0.1
 """Part of a step by which a frame may be early."""
@@ -55,7 +60,10 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         parts = windows(board.images, self.config.window)
         times = frame_times(board.images, cells)
         rows = [part.start + thinned(times[part], self.config.rate) for _, part in parts]
-        return parts, self.network([cells[row] for row in rows], [times[row] for row in rows])
+        size = len(rows) if self.training else TOGETHER
+        chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+        sights = [self.network([cells[row] for row in chunk], [times[row] for row in chunk]) for chunk in chunks]
+        return parts, Sight.cat(sights)
 
     def loss(self, raw: tuple[Windows, Sight], board: Board, targets: Targets) -> dict[str, Tensor]:
         """Compute the losses of scores, spans and texts; means over slots, events and tokens.
@@ -153,7 +161,7 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         times = frame_times(board.images, sight.spans)
         rows, slots = self._chosen(sight)
         spans = sight.spans[rows, slots]
-        generated = self._generated(self.network.described(sight, rows, sight.slots[rows, slots], spans))
+        generated = self._generated(sight, rows, slots, spans)
         starts = torch.stack([times[part.start] for _, part in parts])
         owners = torch.tensor([number for number, _ in parts], device=rows.device)[rows]
         scores, found = sight.logits[rows, slots].sigmoid(), spans + starts[rows][:, None]
@@ -169,13 +177,24 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         rows, places = best.values.isfinite().nonzero(as_tuple=True)
         return rows, best.indices[rows, places]
 
-    def _generated(self, described: Described) -> GeneratedTokens:
+    def _generated(
+        self, sight: Sight, clips: Int[Tensor, " N"], slots: Int[Tensor, " N"], spans: Float[Tensor, "N 2"]
+    ) -> GeneratedTokens:
+        """Generate a text for each span from what the network makes of its clip, and the slot."""
+        generator = torch.Generator().manual_seed(self.config.search.seed)
+        uniform = torch.rand(len(spans), self.config.max_tokens, generator=generator).to(spans.device)
+        parts = []
+        for rows in torch.split(torch.arange(len(spans), device=spans.device), TEXTS_TOGETHER):
+            features = sight.slots[clips[rows], slots[rows]]
+            described = self.network.described(sight, clips[rows], features, spans[rows])
+            parts.append(self._texts(described, uniform[rows]))
+        return GeneratedTokens.cat(parts, self.tokenizer.pad)
+
+    def _texts(self, described: Described, uniform: Float[Tensor, "N L"]) -> GeneratedTokens:
         features, cells = described
         if len(features) == 0:
             empty = features.new_zeros((0, 0))
             return GeneratedTokens(empty.long(), empty)
-        generator = torch.Generator().manual_seed(self.config.search.seed)
-        uniform = torch.rand(len(features), self.config.max_tokens, generator=generator).to(features.device)
         encoded = self.decoder.encode(features[:, :, None, None], cells)
         return self.decoder.generate(encoded, self.config.max_tokens, self.config.search, uniform)
 
@@ -210,10 +229,10 @@ class EventHead(Head[tuple[Windows, Sight], list[Events]]):
         Returns:
             A text for each span.
         """
-        used = sight.used[window]
+        used, spans = sight.used[window], spans.to(sight.spans)
         near = span_iou(spans, sight.spans[window]).masked_fill(~used, -torch.inf).argmax(dim=1)
         rows = torch.full_like(near, window)
-        return self.captions(self._generated(self.network.described(sight, rows, sight.slots[window, near], spans)))
+        return self.captions(self._generated(sight, rows, near, spans))
 
     def captions(self, generated: GeneratedTokens) -> Captions:
         """Convert tokens to texts.

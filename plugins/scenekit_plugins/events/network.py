@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 
 import torch
@@ -42,7 +42,7 @@ class Sight:
     memory: Float[Tensor, "K F G D"]
     """Features of each cell."""
     times: Float[Tensor, "K F"]
-    """Seconds of each frame from the first of its clip."""
+    """Seconds of each frame from the first of its clip; in single precision, as are centers and spans."""
     there: Bool[Tensor, "K F"]
     """Which frames there are; the others pad shorter clips."""
     centers: Float[Tensor, "K S"]
@@ -55,6 +55,22 @@ class Sight:
     """Of there being an event."""
     spans: Float[Tensor, "K S 2"]
     """Start and end, in seconds from the first frame."""
+
+    @classmethod
+    def cat(cls, parts: Sequence[Sight]) -> Sight:
+        """Concatenate what the network makes of several groups of clips, padded to the longest clip of all.
+
+        Args:
+            parts: One for each group, at least one.
+
+        Returns:
+            That of all clips, in order.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        names = [field.name for field in fields(cls)]
+        rows = ([row for part in parts for row in getattr(part, name)] for name in names)
+        return cls(*(nn.utils.rnn.pad_sequence(values, batch_first=True) for values in rows))
 
 
 class Attention(nn.Module):
@@ -146,12 +162,12 @@ class EventNetwork(nn.Module):
         counts = torch.tensor([len(row) for row in cells], device=padded.device)
         there = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
         memory = self._memory(padded, clock, there)
-        centers, used = self._centers([float(row[-1] - row[0]) for row in times], padded)
-        slots = self.slot.repeat(centers.shape[1] // len(self.slot), 1) + self.time(waves(centers))
+        centers, used = self._centers([float(row[-1] - row[0]) for row in times], clock)
+        slots = self.slot.repeat(centers.shape[1] // len(self.slot), 1) + self._clock(centers)
         away = centers[:, :, None] - clock[:, None]
         for layer in self.layers:
             slots = layer(slots, (memory, away, there[:, None]), ~used)
-        moved = self.span(slots)
+        moved = self.span(slots).to(centers.dtype)
         middle = centers + moved[..., 0] * self.config.step
         half = 0.5 * LENGTH * moved[..., 1].clamp(-8, 8).exp()
         spans = torch.stack((middle - half, middle + half), dim=-1)
@@ -166,7 +182,12 @@ class EventNetwork(nn.Module):
         known = there[:, :, None, None]
         for norm, motion in zip(self.norms, self.motion, strict=True):
             x = x + motion(norm(x) * known)
-        out: Tensor = (x + self.time(waves(times))[:, :, None]) * known
+        out: Tensor = (x + self._clock(times)[:, :, None]) * known
+        return out
+
+    def _clock(self, times: Float[Tensor, "K T"]) -> Float[Tensor, "K T D"]:
+        """Return features of times, which stay in single precision until they are waves."""
+        out: Tensor = self.time(waves(times).to(self.time.weight.dtype))
         return out
 
     def _centers(self, lengths: Sequence[float], like: Tensor) -> tuple[Float[Tensor, "K S"], Bool[Tensor, "K S"]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from scenekit.model.head import ParameterNames
 from scenekit_plugins.texts.config import SearchConfig
@@ -27,6 +28,24 @@ class GeneratedTokens:
     """Tokens up to the end token, which is included unless the limit was reached, then padding."""
     log_probs: Float[Tensor, "N T"]
     """Log-probability of each token; 0 on padding."""
+
+    @classmethod
+    def cat(cls, parts: Sequence[GeneratedTokens], pad: int) -> GeneratedTokens:
+        """Concatenate texts, padded to the longest of all.
+
+        Args:
+            parts: The texts, at least one part.
+            pad: Token of padding.
+
+        Returns:
+            All texts, in order.
+        """
+        length = max(part.tokens.shape[1] for part in parts)
+        tokens, log_probs = (
+            torch.cat([F.pad(values, (0, length - values.shape[1]), value=value) for values in group])
+            for group, value in (([p.tokens for p in parts], pad), ([p.log_probs for p in parts], 0))
+        )
+        return cls(tokens, log_probs)
 
     def split(self, rows: Sequence[int]) -> list[GeneratedTokens]:
         """Split into groups of texts.

@@ -3,7 +3,8 @@
 The region is the first input of the LSTM, then the start token, then the words; the output after the region is
 discarded. Features of the image's pixels are added to the output for each word: colors matter for single words, and
 would have to pass the whole memory otherwise. Letters: N regions, C channels, S pooled side, W width of the pixel
-features, P parts of a region's encoding: 1, or 2 with pixels; T tokens, V tokens of the network, D width, L layers.
+features, P parts of a region's encoding: 1, or 2 with pixels; Q those beside the first input; T tokens, V tokens of the
+network, D width, L layers.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from scenekit_plugins.texts.tokenizer import CaptionTokenizer
 State = tuple[Tensor, Tensor]
 """Hidden state (h) and cell state (c) of every layer: [N L D], rows first."""
 
-StepState = tuple[State, Float[Tensor, "N D"]]
-"""The state of the LSTM, and the pixel features that are added to its output."""
+StepState = tuple[State, Float[Tensor, "N Q D"]]
+"""The state of the LSTM, and the encoding without the first input."""
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 """Names of the parameters of a layer in `nn.LSTM`, without its number."""
@@ -60,7 +61,8 @@ class LstmDecoder(CaptionDecoder):
         # Not in half precision under autocast: on CPUs the LSTM has no backward pass in it.
         with torch.autocast(inputs.device.type, enabled=False):
             hidden, _ = self.lstm(self.dropout(inputs).to(self.words.weight.dtype))
-        return self.log_probs(self.predictor(self.dropout(hidden[:, 1:] + _added(region)[:, None])))
+        hidden = hidden[:, 1:]
+        return self.log_probs(self.predictor(self.dropout(hidden + self.added(hidden, region[:, 1:]))))
 
     def generate(
         self, region: Float[Tensor, "N P D"], limit: int, config: SearchConfig, uniform: Float[Tensor, "N L"]
@@ -69,7 +71,7 @@ class LstmDecoder(CaptionDecoder):
         zeros = region.new_zeros((len(region), self.lstm.num_layers, region.shape[2]))
         _, state = self._advanced(region[:, 0], (zeros, zeros))
         special = SpecialTokens(self.start, self.end, self.pad)
-        return search(self.step, (state, _added(region)), special, limit, config, uniform)
+        return search(self.step, (state, region[:, 1:]), special, limit, config, uniform)
 
     def step(self, state: StepState, tokens: Int[Tensor, " N"]) -> tuple[Float[Tensor, "N V"], StepState]:
         """Compute log-probabilities after one more token, without dropout.
@@ -81,9 +83,22 @@ class LstmDecoder(CaptionDecoder):
         Returns:
             Log-probabilities of the next token, and the state after this one.
         """
-        lstm_state, added = state
+        lstm_state, rest = state
         hidden, lstm_state = self._advanced(self.words(tokens), lstm_state)
-        return self.log_probs(self.predictor(hidden + added)), (lstm_state, added)
+        added = self.added(hidden[:, None], rest)[:, 0]
+        return self.log_probs(self.predictor(hidden + added)), (lstm_state, rest)
+
+    def added(self, hidden: Float[Tensor, "N T D"], rest: Float[Tensor, "N Q D"]) -> Float[Tensor, "N #T D"]:
+        """Return what is added to the outputs: the pixel features, or zeros without them.
+
+        Args:
+            hidden: The outputs.
+            rest: The encoding without the first input.
+
+        Returns:
+            The same for all tokens here; a subclass may look at the outputs.
+        """
+        return rest.sum(dim=1, keepdim=True)
 
     def _advanced(self, inputs: Float[Tensor, "N D"], state: State) -> tuple[Float[Tensor, "N D"], State]:
         """Run one step of `self.lstm`, layer by layer: twice as fast as the module, which is made for sequences."""
@@ -94,8 +109,3 @@ class LstmDecoder(CaptionDecoder):
             hiddens.append(hidden)
             cells.append(cell)
         return hidden, (torch.stack(hiddens, dim=1), torch.stack(cells, dim=1))
-
-
-def _added(region: Float[Tensor, "N P D"]) -> Float[Tensor, "N D"]:
-    """Return what is added to the outputs: zeros without pixel features."""
-    return region[:, 1:].sum(dim=1)

@@ -20,6 +20,7 @@ from scenekit.structures import FeaturePyramid
 from scenekit.structures.images import ClipFrames, ImageBatch
 from scenekit.testing.compare import difference
 from scenekit.visualization.draw import draw_task
+from scenekit_plugins.events import head as module
 from scenekit_plugins.events import prepared, scenekit_tasks, stages
 from scenekit_plugins.events.cells import COLORS, EVENT_CELLS, FrameCells, numbers
 from scenekit_plugins.events.config import EventConfig
@@ -27,7 +28,6 @@ from scenekit_plugins.events.decoder import AttendingDecoder
 from scenekit_plugins.events.evaluator import EventEvaluator, annotators
 from scenekit_plugins.events.head import EventHead, frame_times, kept_rows, thinned, windows
 from scenekit_plugins.events.matching import matched, span_iou
-from scenekit_plugins.events.network import EventNetwork
 from scenekit_plugins.texts.config import LstmConfig, TokenizerConfig
 from scenekit_plugins.texts.tokenizer import CaptionTokenizer, trained
 
@@ -213,8 +213,7 @@ def test_spans_of_another_detector_are_described() -> None:
         raw = head(board)
         slots = raw[1].used[0].nonzero()[:, 0]
         spans = raw[1].spans[0][slots]
-        described = head.network.described(raw[1], torch.zeros_like(slots), raw[1].slots[0][slots], spans)
-        own = head.captions(head._generated(described))
+        own = head.captions(head._generated(raw[1], torch.zeros_like(slots), slots, spans))
         assert head.texts_of(raw[1], 0, spans).texts == own.texts
 
 
@@ -246,6 +245,24 @@ def test_events_of_a_long_clip_are_on_its_clock_and_found_once() -> None:
     assert bool((found.spans[1:, 0] >= found.spans[:-1, 0]).all()), "by their starts"
     near = span_iou(found.spans, found.spans) - torch.eye(len(found))
     assert float(near.max()) <= 0.5
+
+
+def test_many_windows_and_texts_are_those_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two clips of 13 windows, the last one short: the network looks at 4 or fewer together; texts 7 at a time."""
+    head = built(score_threshold=0.0, window=4.0).eval()
+    torch.nn.init.normal_(head.decoder.predictor.weight)
+    times = [tuple(number / 4 for number in range(count)) for count in (100, 9)]
+    board, found, seen = board_of(batch_of(*times), torch.randn(109, 4, CHANNELS + COLORS)), [], list[int]()
+    head.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    for together, texts in ((1000, 1000), (4, 7)):
+        monkeypatch.setattr(module, "TOGETHER", together)
+        monkeypatch.setattr(module, "TEXTS_TOGETHER", texts)
+        with torch.no_grad():
+            found.append(head.decode(head(board), board))
+    assert seen == [13, 4, 4, 4, 1] and len({*found[0][0].captions.texts}) > 1
+    assert all(difference(*pair, tolerance=1e-5) is None and len(pair[0]) for pair in zip(*found, strict=True))
+    head.train()(board)
+    assert seen[5:] == [13], "in training all are one batch"
 
 
 def test_windows_learn_the_events_whose_middle_they_have() -> None:
@@ -335,9 +352,29 @@ def test_options_are_checked() -> None:
         EventConfig.model_validate({"lstm": {"width": 30}})
 
 
-def test_windows_of_many_frames_are_whole_in_half_precision() -> None:
-    """bfloat16 has no whole number between 500 and 502."""
-    network = EventNetwork(12, EventConfig(rows=1, columns=2, parts=1, width=16, heads=2, layers=1)).bfloat16()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_in_half_precision_clocks_stay_exact(dtype: torch.dtype) -> None:
+    """At 50 frames in a second, where bfloat16 has no second between 8 and 8.0625: spans are nearly the same."""
+    head = built(score_threshold=0.0, rate=50.0, window=10.0).eval()
+    torch.nn.init.normal_(head.network.span.weight, std=0.05)
+    times, cells = tuple(100 + number / 50 for number in range(501)), torch.randn(501, 4, CHANNELS + COLORS)
+    board = board_of(batch_of(times), cells)
+    half = board_of(batch_of(times), cells.to(dtype))
     with torch.no_grad():
-        sight = network([torch.zeros(501, 2, 12).bfloat16()], [torch.arange(501).bfloat16() / 50])
-    assert bool(sight.there.all())
+        exact = head(board)[1]
+        raw = head.to(dtype)(half)
+        found = head.decode(raw, half)[0]
+    assert raw[1].memory.dtype == dtype and bool(raw[1].there.all())
+    assert torch.equal(raw[1].times, exact.times) and torch.equal(raw[1].centers, exact.centers)
+    assert torch.allclose(raw[1].spans, exact.spans, atol=0.05) and len(exact.spans.unique()) > 10
+    assert len(found) and found.spans.dtype == torch.float32 and float(found.spans.min()) >= 100
+
+
+def test_the_shipped_model_predicts_events_in_half_precision() -> None:
+    """The event with the best score is found at nearly the same time."""
+    clip, model = sk.clips("synthetic_clips", split="val", frames=10, rate=4, size=(120, 160))[0], sk.load("small")
+    exact = sk.predict_clip(model, clip)[sk.EVENTS]
+    assert len(exact) and exact.scores is not None
+    best = exact.spans[exact.scores.argmax()]
+    found = sk.predict_clip(model.to(torch.bfloat16), clip)[sk.EVENTS]
+    assert found.spans.dtype == torch.float32 and float(span_iou(best[None], found.spans).max()) >= 0.8
