@@ -149,7 +149,7 @@ class Boxes3DConfig(Config):
     depth_width: int = Field(default=256, ge=1)
     """Hidden width of that network."""
     depth_alone: bool = False
-    """Whether training changes nothing but that network, so that results without depth stay as they are, to the bit."""
+    """Whether this task trains nothing but that network, so that results without depth stay as they are, to the bit."""
     priors: Priors | None = None
     """Priors by class; if null, they are computed from the training data (see `scenekit_plugins.boxes3d.priors`).
     Classes without boxes there get those of all classes together, and without any data 1 m in each direction.
@@ -167,6 +167,8 @@ class Boxes3DConfig(Config):
     def _corrects_moved_boxes(self) -> Boxes3DConfig:
         if self.depth is not None and not self.refine:
             raise ValueError("depth: pooled corrects boxes that refine has moved to the depth; leave refine on")
+        if self.depth_alone and self.depth is None:
+            raise ValueError("depth_alone trains the network of depth, which is missing; set depth: pooled")
         return self
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from scenekit.evaluation.evaluator import Evaluator
 from scenekit.keys import BOXES3D, MASKS, OBJECTS
 from scenekit.model.board import Board
-from scenekit.model.head import AxisNames, Core, Head
+from scenekit.model.head import AxisNames, Core, Head, unlabelled_loss
 from scenekit.model.targets import Targets
 from scenekit.structures import Boxes3D, Regions
 from scenekit.structures.tensors import map_tensors
@@ -80,8 +80,10 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
             predicted = self._cubes(raw[rows], views, regions.labels[rows])
             target = Cubes.projected(boxes[rows], views)
             uncertainty = raw.uncertainty[rows] if self.config.uncertainty else None
-            losses = self._losses(predicted, target, views, regions.labels[rows], uncertainty)
-            return losses | self._depth_losses(predicted, target, board, rows)
+            by_depth = self._depth_losses(predicted, target, board, rows)
+            if self.config.depth_alone:
+                return by_depth
+            return self._losses(predicted, target, views, regions.labels[rows], uncertainty) | by_depth
 
     def _losses(
         self,
@@ -99,9 +101,11 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
         self, predicted: Cubes, target: Cubes, board: Board, rows: Int[Tensor, " M"]
     ) -> dict[str, Tensor]:
         """Compute the losses of the corrections by depth; the boxes that they correct learn nothing from them."""
-        samples = self._samples(board)
-        if self.depth is None or samples is None:
+        if self.depth is None:
             return {}
+        samples = self._samples(board)
+        if samples is None:
+            return unlabelled_loss(self.depth)
         with_depth = samples.usable[rows].nonzero()[:, 0]
         own, regions = samples[rows[with_depth]], board[OBJECTS].subset(rows[with_depth])
         placed = refined(map_tensors(Tensor.detach, predicted.boxes())[with_depth], own)

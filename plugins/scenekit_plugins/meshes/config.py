@@ -103,7 +103,7 @@ class MeshConfig(Config):
     depth_width: int = Field(default=64, ge=1)
     """Channels of that network."""
     depth_alone: bool = False
-    """Whether training changes nothing but that network, so that results without depth stay as they are, to the bit."""
+    """Whether this task trains nothing but that network, so that results without depth stay as they are, to the bit."""
     depth_threshold: float = Field(default=0.4, gt=0, lt=1)
     """Smallest probability of a solid cell with depth."""
     sphere: int | None = Field(default=None, ge=0, le=6)
@@ -125,6 +125,8 @@ class MeshConfig(Config):
     def _depth_corrects_voxels(self) -> MeshConfig:
         if self.depth is not None and self.sphere is not None:
             raise ValueError("meshes.depth corrects voxels, and meshes.sphere has none; set one of them to null")
+        if self.depth_alone and self.depth is None:
+            raise ValueError("depth_alone trains the network of depth, which is missing; set depth: voxels")
         return self
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ LIKELY = 8.0
 
 
 @dataclass(frozen=True, eq=False)
-class SeenVoxels:
+class CorrectedVoxels:
     """Voxels of regions, some of which have depth."""
 
     logits: Float[Tensor, "N D D D"]

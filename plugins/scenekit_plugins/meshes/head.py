@@ -13,13 +13,13 @@ from torch import Tensor
 
 from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS
 from scenekit.model.board import Board
-from scenekit.model.head import AxisNames, Core, Head, ParameterNames, rows_by_name
+from scenekit.model.head import AxisNames, Core, Head, ParameterNames, rows_by_name, unlabelled_loss
 from scenekit.model.targets import Targets
 from scenekit.ops.rng import generator
 from scenekit.structures import Boxes3D, ImageBatch, Meshes, Regions
 from scenekit_plugins.depth_samples import DEPTH_INPUT, samples_of, spoilt
 from scenekit_plugins.meshes.config import MeshConfig
-from scenekit_plugins.meshes.depth_voxels import DepthVoxels, SeenVoxels, clues_of, wider
+from scenekit_plugins.meshes.depth_voxels import CorrectedVoxels, DepthVoxels, clues_of, wider
 from scenekit_plugins.meshes.frustum import NEAREST, Frustums, depth_ranges, extents
 from scenekit_plugins.meshes.grids import confidence, grids_in_frustums, solid, surfaces, whole
 from scenekit_plugins.meshes.losses import extent_loss, mesh_losses, voxel_loss
@@ -46,16 +46,18 @@ class RawMeshes:
     """Meshes after each stage."""
     scores: Float[Tensor, " M"] | None = None
     """IoU to expect of the voxels with the object; None where meshes start from spheres."""
-    seen: SeenVoxels | None = None
+    corrected: CorrectedVoxels | None = None
     """Voxels corrected by depth; None without it."""
+    by_depth: bool = False
+    """Whether `start` is around the corrected voxels; in training it is not."""
 
     @property
     def meshes(self) -> Meshes:
         """Meshes after the last stage; where depth has corrected the voxels, those around them."""
-        if not self.stages or self.seen is None:
+        if not self.stages or self.corrected is None or not self.by_depth:
             return self.stages[-1] if self.stages else self.start
         places = torch.arange(len(self.rows), device=self.rows.device)
-        places = places + len(places) * ~self.seen.usable[self.rows]
+        places = places + len(places) * ~self.corrected.usable[self.rows]
         return Meshes.cat([self.start, self.stages[-1]])[places]
 
 
@@ -106,46 +108,51 @@ class MeshHead(Head[RawMeshes, Meshes]):
         config, regions = self.config, board[OBJECTS]
         extents = own_class(self.extent(board.pool(OBJECTS, config.extent.pooled)), regions)
         rows = refined_rows(regions, config.refinement.regions, generator_of(board.images, "meshes.regions"))
-        logits = seen = scores = None
+        logits = corrected = scores = None
+        by_depth = False
         if self.voxels is None:
             start = ico_sphere(config.sphere or 0, regions.boxes.device)[torch.zeros_like(rows)]
         else:
             logits = self.voxels(board.pool(OBJECTS, config.voxels.pooled), regions.labels)
-            seen = self._seen(logits, extents, board)
-            start, scores = self._start(logits, None if regions.matched is not None else seen, rows)
+            corrected = self._corrected(logits, extents, board)
+            by_depth = corrected is not None and regions.matched is None
+            start, scores = self._start(logits, corrected if by_depth else None, rows)
         stages: tuple[Meshes, ...] = ()
-        if self.refinement.stages and not (seen is not None and regions.matched is None and bool(seen.usable.all())):
+        if self.refinement.stages and not (corrected is not None and by_depth and bool(corrected.usable.all())):
             stages = self.refinement(board.pool(OBJECTS, config.refinement.pooled)[rows], start)
-        return RawMeshes(logits, extents, rows, start, stages, scores, seen)
+        return RawMeshes(logits, extents, rows, start, stages, scores, corrected, by_depth)
 
     def _start(
-        self, logits: Float[Tensor, "N D D D"], seen: SeenVoxels | None, rows: Int[Tensor, " M"]
+        self, logits: Float[Tensor, "N D D D"], corrected: CorrectedVoxels | None, rows: Int[Tensor, " M"]
     ) -> tuple[Meshes, Float[Tensor, " M"]]:
         """Return the meshes around the voxels of some regions, and the IoU to expect of these."""
         config, threshold = self.config, self.config.voxels.threshold
-        if seen is not None:
-            logits = seen.logits
+        if corrected is not None:
+            logits = corrected.logits
         probabilities = logits[rows].detach().float().sigmoid()
         cells = solid(probabilities, threshold)
-        if seen is not None:
-            with_depth = seen.usable[rows][:, None, None, None]
+        if corrected is not None:
+            with_depth = corrected.usable[rows][:, None, None, None]
             cells = torch.where(with_depth, solid(probabilities, config.depth_threshold), cells)
         cells = whole(cells, probabilities) if config.voxels.tidy else cells
         return surfaces(cells, config.max_verts, config.voxels.align), confidence(cells, probabilities)
 
-    def _seen(self, logits: Float[Tensor, "N D D D"], extents: Float[Tensor, " N"], board: Board) -> SeenVoxels | None:
+    def _corrected(
+        self, logits: Float[Tensor, "N D D D"], extents: Float[Tensor, " N"], board: Board
+    ) -> CorrectedVoxels | None:
         """Return the voxels corrected by the depth that images come with; None without depth."""
         depth = board.images.inputs.get(DEPTH_INPUT)
         if self.depth is None or depth is None or BOXES3D not in board:
             return None
         regions, boxes = board[OBJECTS], board[BOXES3D]
         masks = board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
-        samples = samples_of(regions, board.images, spoilt(depth, board.images.seeds), masks)
-        frustums = self._frustums(board, wider(extents.detach(), samples.usable))
-        usable = samples.usable & frustums.usable & boxes.valid
-        clues = clues_of(samples, masks, boxes, frustums, self.side, self.config.voxels.align)
+        with torch.autocast(logits.device.type, enabled=False):  # half precision is too coarse for geometry
+            samples = samples_of(regions, board.images, spoilt(depth, board.images.seeds), masks)
+            frustums = self._frustums(board, wider(extents.detach(), samples.usable))
+            usable = samples.usable & frustums.usable & boxes.valid
+            clues = clues_of(samples, masks, boxes, frustums, self.side, self.config.voxels.align)
         corrected = self.depth(logits.detach(), clues.to(logits.dtype), regions.labels)
-        return SeenVoxels(torch.where(usable[:, None, None, None], corrected, logits.detach()), frustums, usable)
+        return CorrectedVoxels(torch.where(usable[:, None, None, None], corrected, logits.detach()), frustums, usable)
 
     def _frustums(self, board: Board, extents: Float[Tensor, " N"]) -> Frustums:
         """Return the frustums of all regions for logarithms of depth extents, around the depths of the 3D boxes."""
@@ -161,7 +168,11 @@ class MeshHead(Head[RawMeshes, Meshes]):
         Regions that cannot be trained are left out: empty ones, those with objects that extend behind the camera or
         without a valid 3D box or mesh, and those of images without a camera.
         """
-        shapes = shape_targets(board.images, board[OBJECTS], targets)
+        with torch.autocast(raw.extents.device.type, enabled=False):
+            shapes = shape_targets(board.images, board[OBJECTS], targets)
+        by_depth = self._depth_losses(raw.corrected, shapes, targets)
+        if self.config.depth_alone:
+            return by_depth
         rows = shapes.usable.nonzero()[:, 0]
         losses = {"extent": extent_loss(raw.extents[rows], shapes.extents[rows], self.config.extent.beta)}
         if raw.voxels is not None:
@@ -169,19 +180,23 @@ class MeshHead(Head[RawMeshes, Meshes]):
                 targets[VOXELS][rows], shapes.boxes[rows], shapes.frustums[rows], self.side, self.config.voxels.align
             )
             losses["voxel"] = voxel_loss(raw.voxels[rows], grids)
-        if raw.seen is not None:
-            losses["depth_voxel"] = self._depth_loss(raw.seen, shapes, targets)
         if raw.stages:
             losses |= self._mesh_losses(raw, shapes, generator_of(board.images, "meshes.points"))
-        return losses
+        return losses | by_depth
 
-    def _depth_loss(self, seen: SeenVoxels, shapes: ShapeTargets, targets: Targets) -> Tensor:
+    def _depth_losses(
+        self, corrected: CorrectedVoxels | None, shapes: ShapeTargets, targets: Targets
+    ) -> dict[str, Tensor]:
         """Compare the voxels corrected by depth with the ground truth in the frustums of the predicted boxes."""
-        rows = (shapes.usable & seen.usable).nonzero()[:, 0]
+        if self.depth is None:
+            return {}
+        if corrected is None:
+            return unlabelled_loss(self.depth)
+        rows = (shapes.usable & corrected.usable).nonzero()[:, 0]
         grids = grids_in_frustums(
-            targets[VOXELS][rows], shapes.boxes[rows], seen.frustums[rows], self.side, self.config.voxels.align
+            targets[VOXELS][rows], shapes.boxes[rows], corrected.frustums[rows], self.side, self.config.voxels.align
         )
-        return voxel_loss(seen.logits[rows], grids)
+        return {"depth_voxel": voxel_loss(corrected.logits[rows], grids)}
 
     def _mesh_losses(self, raw: RawMeshes, shapes: ShapeTargets, source: torch.Generator) -> dict[str, Tensor]:
         meshes, frustums = shapes.meshes[raw.rows], shapes.frustums[raw.rows]
@@ -201,7 +216,9 @@ class MeshHead(Head[RawMeshes, Meshes]):
         expect of its voxels, times the score of its object.
         """
         regions: Regions = board[OBJECTS]
-        extents = raw.extents if raw.seen is None else wider(raw.extents, raw.seen.usable)
+        extents = raw.extents
+        if raw.corrected is not None and raw.by_depth:
+            extents = wider(extents, raw.corrected.usable)
         frustums, meshes = self._frustums(board, extents)[raw.rows], raw.meshes
         verts = frustums.to_camera(meshes.verts, meshes.verts_packed_to_mesh_idx())
         scores = raw.scores

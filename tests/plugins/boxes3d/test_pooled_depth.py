@@ -149,6 +149,20 @@ def test_without_depth_there_is_no_loss_of_it() -> None:
     assert not any(name.startswith("depth_") for name in own.loss(own(view), view, targets({BOXES3D: truth}, three())))
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_trained_alone_it_has_no_other_loss(known: bool) -> None:
+    own, view = head(depth="pooled", depth_alone=True), board(half_known() if known else None)
+    truth = Boxes3D(torch.tensor([[0.1, 0.1, 4.0]] * 3), torch.ones(3, 3), torch.eye(3).repeat(3, 1, 1))
+    losses = own.loss(own(view), view, targets({BOXES3D: truth}, three()))
+    assert losses and all(name.startswith("depth_") if known else name == "unlabelled" for name in losses)
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+
+
+def test_alone_needs_the_network() -> None:
+    with pytest.raises((InputError, ValueError), match="set depth: pooled"):
+        Boxes3DConfig(depth_alone=True)
+
+
 def test_an_offset_is_learned() -> None:
     """Surfaces at 3 m of boxes whose centers are at 3.3 m, whatever the first guess."""
     torch.manual_seed(0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from scenekit.detection import RoIPooler
@@ -135,6 +137,36 @@ def test_only_the_network_of_depth_learns_from_its_loss() -> None:
     assert reached == {f"depth.{name}" for name, _ in own.depth.named_parameters()}  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("depth", "name"), [(1.9, "depth_voxel"), (None, "unlabelled")])
+def test_trained_alone_it_has_no_other_loss(depth: float | None, name: str) -> None:
+    meshes, boxes = balls((0.0, 0.0, 2.0))
+    objects, truth = seen(meshes, boxes)
+    own = head(depth="voxels", depth_alone=True)
+    board = view(objects, boxes, None if depth is None else flat(depth), seeds=(3,))
+    losses = own.loss(own(board), board, truth)
+    assert list(losses) == [name]
+    losses[name].backward()  # type: ignore[no-untyped-call]
+
+
+def test_meshes_of_targets_lie_in_their_own_frustum() -> None:
+    """Those begin from voxels that depth has not corrected."""
+    objects, _ = seen(*(both := balls((0.0, 0.0, 2.0))))
+    own, known = trained(head(depth="voxels")), Regions(objects.boxes, objects.image_index, objects.labels)
+    learning, plain = view(objects, both[1], flat(1.9)), view(known, both[1], None)
+    with_targets, without = own.decode(own(learning), learning), own.decode(own(plain), plain)
+    assert torch.equal(with_targets.verts, without.verts)
+
+
+def test_half_precision_leaves_geometry_alone() -> None:
+    meshes, boxes = balls((-0.5, 0.0, 2.0), (0.5, 0.0, 2.0))
+    boxes = replace(boxes, rotation=torch.tensor(Rotation.random(2, random_state=0).as_matrix()).float())
+    objects, _ = seen(meshes, boxes)
+    own, board = head(depth="voxels"), view(objects, boxes, flat(1.9))
+    with torch.autocast("cpu", torch.bfloat16):
+        corrected = own(board).corrected
+    assert corrected is not None and corrected.usable.all()
+
+
 def test_a_surface_is_learned() -> None:
     """Solid behind what depth shows, empty before it, wherever that is: the logits of the voxels do not say."""
     torch.manual_seed(0)
@@ -171,6 +203,11 @@ def test_spheres_have_no_voxels_to_correct() -> None:
 def test_classes_move_with_their_names() -> None:
     own = head(depth="voxels")
     assert own.axis_names["depth.label.weight"][0].names[CUP] == "cup"
+
+
+def test_alone_needs_the_network() -> None:
+    with pytest.raises(ValidationError, match="set depth: voxels"):
+        MeshConfig(depth_alone=True)
 
 
 @pytest.mark.parametrize("alone", [False, True])
