@@ -85,18 +85,13 @@ def shifted_median(boxes: Any, samples: Any) -> Any:
     return refinement.at_depth(boxes, (median + HALF_EXTENT * extent).where(samples.usable, boxes.center[:, 2]))
 
 
-def without_masks(regions: Any, images: Any, depth: Any, masks: Any) -> Any:
-    """Sample depth in the middle of regions instead of masks."""
-    return depth_samples.samples_of(regions, images, depth, None)
-
-
 WAYS: Mapping[str, Callable[[], tuple[AbstractContextManager[Any], ...]]] = {
     "rays meet the box": lambda: (),
     "median depth + 0.41 half extents": lambda: (patch.object(head, "refined", shifted_median),),
     "rays meet the front of the box": lambda: (patch.object(refinement, "SURFACE", 0.0),),
     "median instead of the nearer band": lambda: (patch.object(refinement, "BAND", (0.5, 0.5)),),
     "masks are not eroded": lambda: (patch.object(depth_samples, "EROSION", 0),),
-    "the middle of regions instead of masks": lambda: (patch.object(head, "samples_of", without_masks),),
+    "the middle of regions instead of masks": lambda: (patch.object(depth_samples, "object_masks", return_value=None),),
 }
 """Ways to place a box, each with what it replaces."""
 

@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from scenekit.keys import MASKS, OBJECTS
+from scenekit.model.board import Board
 from scenekit.ops.cameras import pixel_rays
 from scenekit.ops.rng import generator
 from scenekit.structures import ImageBatch, Regions
@@ -59,6 +61,33 @@ class Samples:
 
     def __getitem__(self, rows: Int[Tensor, " M"]) -> Samples:
         return Samples(**{name: value[rows] for name, value in vars(self).items()})
+
+
+def object_samples(board: Board) -> Samples | None:
+    """Sample the depth that images come with inside of the objects; in training it is spoilt.
+
+    Args:
+        board: The board of a head that may read objects, masks and depth.
+
+    Returns:
+        The samples; None where images come without depth.
+    """
+    depth = board.images.inputs.get(DEPTH_INPUT)
+    if depth is None:
+        return None
+    return samples_of(board[OBJECTS], board.images, spoilt(depth, board.images.seeds), object_masks(board))
+
+
+def object_masks(board: Board) -> Float[Tensor, "N M M"] | None:
+    """Return the masks of the objects, as probabilities in the frame of the regions.
+
+    Args:
+        board: The board.
+
+    Returns:
+        The masks; None where the board has none.
+    """
+    return board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
 
 
 def samples_of(

@@ -11,7 +11,7 @@ from PIL import Image
 
 import scenekit as sk
 from scenekit.weights import save_model
-from scenekit_plugins.boxes3d import head
+from scenekit_plugins import depth_samples
 from tests.cli.conftest import SMALL
 
 CAMERA = "70,70,40,30"
@@ -87,8 +87,8 @@ def scan(folder: Path) -> Path:
 
 
 def test_evaluation_with_depth(run, refused, spatial_model, monkeypatch) -> None:
-    seen, sampled = [], head.samples_of
-    monkeypatch.setattr(head, "samples_of", lambda *view: seen.append(view[2].shape) or sampled(*view))
+    seen, sampled = [], depth_samples.samples_of
+    monkeypatch.setattr(depth_samples, "samples_of", lambda *view: seen.append(view[2].shape) or sampled(*view))
     scenes = ("--option", "size=[64, 96]", "--option", "cache=false", "--limit", "2", "--split", "test")
     common = ("evaluate", "--model", spatial_model, "--tasks", "boxes3d", *scenes)
     assert run(*common, "--json").status == 0 and seen == []

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scenekit.evaluation.evaluator import Evaluator
-from scenekit.keys import BOXES3D, MASKS, OBJECTS
+from scenekit.keys import BOXES3D, OBJECTS
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, unlabelled_loss
 from scenekit.model.targets import Targets
@@ -26,7 +26,7 @@ from scenekit_plugins.boxes3d.network import ClassNumbers, CubeNetwork, Numbers,
 from scenekit_plugins.boxes3d.pooled_depth import DepthCorrection, placed_by
 from scenekit_plugins.boxes3d.priors import ClassPriors, usable
 from scenekit_plugins.boxes3d.refinement import refined
-from scenekit_plugins.depth_samples import DEPTH_INPUT, Samples, samples_of, spoilt
+from scenekit_plugins.depth_samples import Samples, object_samples
 
 
 class Boxes3DHead(Head[Numbers, Boxes3D]):
@@ -136,11 +136,7 @@ class Boxes3DHead(Head[Numbers, Boxes3D]):
 
     def _samples(self, board: Board) -> Samples | None:
         """Return the depth inside of the objects; None without depth, or if it is not used."""
-        depth = board.images.inputs.get(DEPTH_INPUT)
-        if depth is None or not self.config.refine:
-            return None
-        masks = board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
-        return samples_of(board[OBJECTS], board.images, spoilt(depth, board.images.seeds), masks)
+        return object_samples(board) if self.config.refine else None
 
     def prepare_evaluator(self, evaluator: Evaluator) -> Evaluator:
         """Return an evaluator that uses KITTI's protocol too, where the options ask for it."""

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from scenekit.keys import BOXES3D, MASKS, MESHES, OBJECTS, VOXELS
+from scenekit.keys import BOXES3D, MESHES, OBJECTS, VOXELS
 from scenekit.model.board import Board
 from scenekit.model.head import AxisNames, Core, Head, ParameterNames, rows_by_name, unlabelled_loss
 from scenekit.model.targets import Targets
 from scenekit.ops.rng import generator
 from scenekit.structures import Boxes3D, ImageBatch, Meshes, Regions
-from scenekit_plugins.depth_samples import DEPTH_INPUT, samples_of, spoilt
+from scenekit_plugins.depth_samples import object_masks, object_samples
 from scenekit_plugins.meshes.config import MeshConfig
 from scenekit_plugins.meshes.depth_voxels import CorrectedVoxels, DepthVoxels, clues_of, wider
 from scenekit_plugins.meshes.frustum import NEAREST, Frustums, depth_ranges, extents
@@ -141,16 +141,16 @@ class MeshHead(Head[RawMeshes, Meshes]):
         self, logits: Float[Tensor, "N D D D"], extents: Float[Tensor, " N"], board: Board
     ) -> CorrectedVoxels | None:
         """Return the voxels corrected by the depth that images come with; None without depth."""
-        depth = board.images.inputs.get(DEPTH_INPUT)
-        if self.depth is None or depth is None or BOXES3D not in board:
+        if self.depth is None or BOXES3D not in board:
             return None
         regions, boxes = board[OBJECTS], board[BOXES3D]
-        masks = board[MASKS] if MASKS in board else None  # noqa: SIM401  # a board is no dict
         with torch.autocast(logits.device.type, enabled=False):  # half precision is too coarse for geometry
-            samples = samples_of(regions, board.images, spoilt(depth, board.images.seeds), masks)
+            samples = object_samples(board)
+            if samples is None:
+                return None
             frustums = self._frustums(board, wider(extents.detach(), samples.usable))
             usable = samples.usable & frustums.usable & boxes.valid
-            clues = clues_of(samples, masks, boxes, frustums, self.side, self.config.voxels.align)
+            clues = clues_of(samples, object_masks(board), boxes, frustums, self.side, self.config.voxels.align)
         corrected = self.depth(logits.detach(), clues.to(logits.dtype), regions.labels)
         return CorrectedVoxels(torch.where(usable[:, None, None, None], corrected, logits.detach()), frustums, usable)
 
